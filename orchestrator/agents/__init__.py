@@ -1,0 +1,1 @@
+"""Agents that live: sessions, sleep and wake, mail."""

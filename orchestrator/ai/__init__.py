@@ -1,0 +1,1 @@
+"""AI loops: one conversation with one model, by its own config."""

@@ -1,0 +1,1 @@
+"""Schedules, watched folders, the control socket."""

@@ -1,0 +1,1 @@
+"""Hooks into engine and AI loops: the manager, the catalogue of events and controls, built-in delegates."""

@@ -1,0 +1,1 @@
+"""The shell around the core: actor loop, performer, recovery, streams."""

@@ -1,0 +1,1 @@
+"""One file for each task verb: what it does."""

@@ -1,0 +1,144 @@
+"""What a verb may reach beyond its own values: ports handed to it, never imported by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+JSON = Any
+
+
+@dataclass(slots=True, kw_only=True, frozen=True)
+class ProcessResult:
+    exit_code: int
+    """As the shell counts: 128 + n for a signal."""
+    stdout: bytes
+    """The head and tail kept in memory (at most `keep` bytes); the whole (bounded) stream is in the log file."""
+    stderr: bytes
+    stdout_truncated: bool = False
+    stderr_truncated: bool = False
+
+
+class Processes(Protocol):
+    """Every process of an engine, started by one reaper that ends all descendants when told or when we die."""
+
+    async def run(
+        self,
+        argv: list[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        log_dir: Path | None = None,
+        keep: int = 8 * 1024 * 1024,
+        on_output: Callable[[str, bytes], None] | None = None,
+        extra_fds: int = 0,
+    ) -> ProcessResult:
+        """Run to the end with exactly `env`. When the call ends (also by cancellation or TimeoutError), the process and all
+        its descendants are gone, double `setsid` included. Raises TimeoutError, FileNotFoundError, PermissionError.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True, frozen=True)
+class HttpResponse:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    url: str
+
+
+class Http(Protocol):
+    """The one way out over HTTP; address and redirect rules of the security policy are inside."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] = {},
+        query: Mapping[str, JSON] = {},
+        content: bytes | None = None,
+        timeout: float | None = None,
+        follow: bool | int = False,
+        max_bytes: int = 32 * 1024 * 1024,
+    ) -> HttpResponse:
+        """Raises TaskError (`denied` for a forbidden address, `outage`, `timeout`, `refused`)."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Runs(Protocol):
+    """Child runs (`workflow:`). A child's id is derived from the caller's key, so a resumed caller finds it again."""
+
+    async def call(
+        self, workflow: str, inputs: dict[str, JSON], *, parent_run: str, key: str, detach: bool
+    ) -> ChildResult: ...
+
+
+@dataclass(slots=True, kw_only=True, frozen=True)
+class ChildResult:
+    run_id: str
+    status: str
+    """The child's run status; `waiting` if it is parked on a person."""
+    outputs: JSON
+    error: dict[str, JSON] | None = None
+    cost: float | None = None
+
+
+class Sessions(Protocol):
+    """Agents' AI loops. A session is named by `key`: asked again after a crash, it goes on at its last recorded turn."""
+
+    async def run_turns(self, call: AgentCall) -> AgentAnswer:
+        """Raises TaskError (`auth`, `rate_limited`, `invalid_output`, `refused`, …)."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentCall:
+    run_id: str
+    task: str
+    key: str
+    """The series' idempotency key; with `session` None it names a conversation of its own."""
+    agent_id: str
+    agent: dict[str, JSON]
+    """The agent as the plan declares it (id, model, ai_config, instructions, tools, …), defaults merged."""
+    prompt: str
+    instructions: str | None = None
+    model: str | None = None
+    files: list[JSON]
+    session: str | None = None
+    output_schema: dict[str, JSON] | None = None
+    repair: int = 2
+    deadline: float | None = None
+    publish: Callable[[str, dict[str, JSON]], None]
+    control: Callable[[], str | None]
+
+
+@dataclass(slots=True, kw_only=True, frozen=True)
+class AgentAnswer:
+    value: JSON
+    """Text, or the validated object if `output_schema` was given."""
+    text: str
+    model: str
+    usage: dict[str, int]
+    cost: float | None
+    synthetic: bool = False
+    """True for `embedded/*` and `scripted`: no AI model was asked."""
+    turns: int = 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    processes: Processes
+    http: Http
+    runs: Runs
+    sessions: Sessions

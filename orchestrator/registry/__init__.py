@@ -1,0 +1,1 @@
+"""Finds plug-ins: one file each in their folder, discovered, never listed."""

@@ -1,0 +1,1 @@
+"""JSON-RPC over WebSocket, and the dashboard."""

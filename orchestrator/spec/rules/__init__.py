@@ -1,0 +1,1 @@
+"""One file for each validation rule, found by its code."""

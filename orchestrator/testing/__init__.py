@@ -1,0 +1,1 @@
+"""The kit users and our own suite test with: manual clock, scripted model, simulation."""

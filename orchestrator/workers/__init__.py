@@ -1,0 +1,1 @@
+"""Which model, which key, how much, how well."""

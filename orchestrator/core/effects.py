@@ -22,7 +22,7 @@ class Conclude(NamedTuple):
     """Evaluate `until` (loop) or `outputs` (group; the run, task -1); answer with inputs.Concluded."""
 
     task: int
-    index: int
+    number: int
 
 
 Effect = Prepare | Perform | Conclude

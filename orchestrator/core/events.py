@@ -37,7 +37,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     pass
 
 
-class RunStarted(Event, tag=1):
+class RunStarted(Event, frozen=True, array_like=True, tag=1):
     run_id: str
     plan: str
     """Blob hash of the encoded plan."""
@@ -58,16 +58,16 @@ class RunStarted(Event, tag=1):
     """Overrides of the plan's budget (`--budget`)."""
 
 
-class RunClaimed(Event, tag=2):
+class RunClaimed(Event, frozen=True, array_like=True, tag=2):
     driver: str
     """"pid 12 on host": who drives from here on. Attempts that were in progress are cut, see AttemptCut."""
 
 
-class GitPinned(Event, tag=3):
+class GitPinned(Event, frozen=True, array_like=True, tag=3):
     git: dict[str, Any]
 
 
-class ScopeOpened(Event, tag=4):
+class ScopeOpened(Event, frozen=True, array_like=True, tag=4):
     owner: int
     """Task number of the group, each or loop; -1 for the run itself."""
     scope: int
@@ -76,12 +76,12 @@ class ScopeOpened(Event, tag=4):
     """Item's index from 0; round or attempt from 1."""
 
 
-class TaskPrepared(Event, tag=5):
+class TaskPrepared(Event, frozen=True, array_like=True, tag=5):
     task: int
     """Its `when` was true."""
 
 
-class ItemsOpened(Event, tag=6):
+class ItemsOpened(Event, frozen=True, array_like=True, tag=6):
     task: int
     count: int
     keys: tuple[str, ...] | None
@@ -93,11 +93,11 @@ class ItemsOpened(Event, tag=6):
     """For each item the indices of those that settle first (`item_after`)."""
 
 
-class AttemptStarted(Event, tag=7):
+class AttemptStarted(Event, frozen=True, array_like=True, tag=7):
     task: int
 
 
-class TaskSucceeded(Event, tag=8):
+class TaskSucceeded(Event, frozen=True, array_like=True, tag=8):
     task: int
     value: Value | None = None
     """None: derived from inner tasks (composites without `outputs`)."""
@@ -110,7 +110,7 @@ class TaskSucceeded(Event, tag=8):
     """Who answered or decided, where a person did."""
 
 
-class AttemptFailed(Event, tag=9):
+class AttemptFailed(Event, frozen=True, array_like=True, tag=9):
     """Another try will follow at `retry_at`."""
 
     task: int
@@ -119,7 +119,7 @@ class AttemptFailed(Event, tag=9):
     meta: Value | None = None
 
 
-class TaskFailed(Event, tag=10):
+class TaskFailed(Event, frozen=True, array_like=True, tag=10):
     """For good. Its node's `on_error` says whether that is forgiven."""
 
     task: int
@@ -129,7 +129,7 @@ class TaskFailed(Event, tag=10):
     by: str | None = None
 
 
-class TaskSettled(Event, tag=11):
+class TaskSettled(Event, frozen=True, array_like=True, tag=11):
     """Settled without an attempt of its own: blocked, skipped or cancelled."""
 
     task: int
@@ -139,39 +139,41 @@ class TaskSettled(Event, tag=11):
     """The task that caused it, where one did."""
 
 
-class TaskSlept(Event, tag=12):
+class TaskSlept(Event, frozen=True, array_like=True, tag=12):
     task: int
     until: float
     value: Value
 
 
-class TaskAsked(Event, tag=13):
+class TaskAsked(Event, frozen=True, array_like=True, tag=13):
     task: int
     question: Value
-    """{question, schema, show, to, on_expired}."""
+    """{question, schema, show, to}."""
     expires_at: float | None = None
+    on_expired: str | Blob | bytes = "fail"
+    """`fail`, `skip`, or the answer to take then."""
 
 
-class TaskParked(Event, tag=14):
+class TaskParked(Event, frozen=True, array_like=True, tag=14):
     task: int
     reason: str
 
 
-class AttemptCut(Event, tag=15):
+class AttemptCut(Event, frozen=True, array_like=True, tag=15):
     """The attempt was cut off (crash, stop): it is repeated, or `unknown` if it must not be."""
 
     task: int
     reason: str
 
 
-class TaskResolved(Event, tag=16):
+class TaskResolved(Event, frozen=True, array_like=True, tag=16):
     """A person said that an unknown or parked task shall be tried again."""
 
     task: int
     by: str
 
 
-class LoopJudged(Event, tag=17):
+class LoopJudged(Event, frozen=True, array_like=True, tag=17):
     task: int
     round: int
     done: bool
@@ -179,36 +181,36 @@ class LoopJudged(Event, tag=17):
     """If not done and another round follows: the earliest instant it may start."""
 
 
-class OutputsSet(Event, tag=18):
+class OutputsSet(Event, frozen=True, array_like=True, tag=18):
     value: Value
     failure: Failure | None = None
 
 
-class PhaseEnded(Event, tag=19):
+class PhaseEnded(Event, frozen=True, array_like=True, tag=19):
     """All tasks of `tasks:`, `on_failure:` or `finally:` have settled."""
 
     phase: str
 
 
-class HoldSet(Event, tag=20):
+class HoldSet(Event, frozen=True, array_like=True, tag=20):
     name: str
     by: str
     reason: str = ""
 
 
-class HoldCleared(Event, tag=21):
+class HoldCleared(Event, frozen=True, array_like=True, tag=21):
     name: str
     by: str
 
 
-class CancelRequested(Event, tag=22):
+class CancelRequested(Event, frozen=True, array_like=True, tag=22):
     by: str
     reason: str = ""
     as_failure: Failure | None = None
     """The run ends failed with this (its timeout, `fail_fast`) rather than cancelled."""
 
 
-class EndRequested(Event, tag=23):
+class EndRequested(Event, frozen=True, array_like=True, tag=23):
     """A task said `end:`."""
 
     task: int
@@ -216,36 +218,35 @@ class EndRequested(Event, tag=23):
     message: str | None = None
 
 
-class StopRequested(Event, tag=24):
+class StopRequested(Event, frozen=True, array_like=True, tag=24):
     """Drain: nothing new starts; at `until` what still runs is cut. The run stays resumable."""
 
     by: str
     until: float
 
 
-class StatusChanged(Event, tag=25):
+class StatusChanged(Event, frozen=True, array_like=True, tag=25):
     status: str
     reason: str = ""
 
 
-class RunEnded(Event, tag=26):
+class RunEnded(Event, frozen=True, array_like=True, tag=26):
     status: str
     failure: Failure | None = None
     message: str | None = None
 
 
-class WaitingChanged(Event, tag=27):
-    """A running task waits for something it can name (model's answer, lock, rate limit)."""
+class TaskWoke(Event, frozen=True, array_like=True, tag=27):
+    """Its delay is over, or a recovered driver looks at it again: it is ready."""
 
     task: int
-    reason: str
 
 
 AnyEvent = (
     RunStarted | RunClaimed | GitPinned | ScopeOpened | TaskPrepared | ItemsOpened | AttemptStarted | TaskSucceeded
     | AttemptFailed | TaskFailed | TaskSettled | TaskSlept | TaskAsked | TaskParked | AttemptCut | TaskResolved | LoopJudged
     | OutputsSet | PhaseEnded | HoldSet | HoldCleared | CancelRequested | EndRequested | StopRequested | StatusChanged
-    | RunEnded | WaitingChanged
+    | RunEnded | TaskWoke
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ class Input(msgspec.Struct, frozen=True):
     pass
 
 
-class StartRun(Input):
+class StartRun(Input, frozen=True):
     run_id: str
     plan_blob: str
     inputs: Value
@@ -28,17 +28,17 @@ class StartRun(Input):
     budget: dict[str, Any] | None = None
 
 
-class Recovered(Input):
+class Recovered(Input, frozen=True):
     """The journal was folded by a new driver: what was in progress is not any more."""
 
     driver: str
 
 
-class GitKnown(Input):
+class GitKnown(Input, frozen=True):
     git: dict[str, Any]
 
 
-class Prepared(Input):
+class Prepared(Input, frozen=True):
     """The shell evaluated what decides about a ready task: `when`, and the items of an `each`."""
 
     task: int
@@ -53,7 +53,7 @@ class Prepared(Input):
     failure: Failure | None = None
 
 
-class AttemptSucceeded(Input):
+class AttemptSucceeded(Input, frozen=True):
     task: int
     attempt: int
     value: Value
@@ -63,7 +63,7 @@ class AttemptSucceeded(Input):
     reused: str | None = None
 
 
-class AttemptErred(Input):
+class AttemptErred(Input, frozen=True):
     task: int
     attempt: int
     failure: Failure
@@ -71,14 +71,14 @@ class AttemptErred(Input):
     cost: float | None = None
 
 
-class AttemptSlept(Input):
+class AttemptSlept(Input, frozen=True):
     task: int
     attempt: int
     until: float
     value: Value
 
 
-class AttemptAsked(Input):
+class AttemptAsked(Input, frozen=True):
     task: int
     attempt: int
     question: Value
@@ -87,13 +87,13 @@ class AttemptAsked(Input):
     """`fail`, `skip`, or the value to take."""
 
 
-class AttemptParked(Input):
+class AttemptParked(Input, frozen=True):
     task: int
     attempt: int
     reason: str
 
 
-class AttemptEnded(Input):
+class AttemptEnded(Input, frozen=True):
     """The attempt asks for the end of the run (`end:`)."""
 
     task: int
@@ -102,7 +102,7 @@ class AttemptEnded(Input):
     message: str | None = None
 
 
-class AttemptInterrupted(Input):
+class AttemptInterrupted(Input, frozen=True):
     """The attempt was cut off by a stop, not by its own doing."""
 
     task: int
@@ -110,7 +110,7 @@ class AttemptInterrupted(Input):
     reason: str
 
 
-class Concluded(Input):
+class Concluded(Input, frozen=True):
     """The shell evaluated `until` of a loop, `outputs` of a group, or (task -1) of the run."""
 
     task: int
@@ -121,20 +121,20 @@ class Concluded(Input):
     failure: Failure | None = None
 
 
-class TimerDue(Input):
+class TimerDue(Input, frozen=True):
     task: int
     """-1: the run's own."""
     what: str
     at: float
 
 
-class Answered(Input):
+class Answered(Input, frozen=True):
     task: int
     value: Value
     by: str
 
 
-class Resolve(Input):
+class Resolve(Input, frozen=True):
     """A person's word on an unknown or parked task: `retry`, `succeeded` (with a value) or `failed`."""
 
     task: int
@@ -143,23 +143,23 @@ class Resolve(Input):
     value: Value = b"null"
 
 
-class SetHold(Input):
+class SetHold(Input, frozen=True):
     name: str
     by: str
     reason: str = ""
 
 
-class ClearHold(Input):
+class ClearHold(Input, frozen=True):
     name: str
     by: str
 
 
-class Cancel(Input):
+class Cancel(Input, frozen=True):
     by: str
     reason: str = ""
 
 
-class Stop(Input):
+class Stop(Input, frozen=True):
     by: str
     grace: float
     """Seconds for running work; a second Stop, or 0, cuts at once."""

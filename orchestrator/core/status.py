@@ -8,7 +8,17 @@ from __future__ import annotations
 from typing import Final, Literal
 
 TaskStatus = Literal[
-    "waiting", "ready", "running", "sleeping", "succeeded", "warned", "failed", "blocked", "skipped", "cancelled", "unknown"
+    "waiting",
+    "ready",
+    "running",
+    "sleeping",
+    "succeeded",
+    "warned",
+    "failed",
+    "blocked",
+    "skipped",
+    "cancelled",
+    "unknown",
 ]
 RunStatus = Literal["running", "waiting", "paused", "succeeded", "warned", "failed", "cancelled"]
 
@@ -41,20 +51,24 @@ TASK_WORDS: Final[tuple[TaskStatus, ...]] = (
 TERMINAL: Final = frozenset({SUCCEEDED, WARNED, FAILED, BLOCKED, SKIPPED, CANCELLED})
 RUN_TERMINAL: Final = frozenset({"succeeded", "warned", "failed", "cancelled"})
 
-# event → the states it may find a task in → the state it leaves
+# event → the states it may find a task in → the state it leaves (a READY task that woke goes to the queue's end)
 TASK_TABLE: Final[dict[str, tuple[frozenset[int], int]]] = {
     "needs_met": (frozenset({WAITING}), READY),
-    "attempt_started": (frozenset({READY, SLEEPING, RUNNING, UNKNOWN}), RUNNING),
-    "opened": (frozenset({READY, SLEEPING}), RUNNING),
+    "prepared": (frozenset({READY}), READY),
+    "attempt_started": (frozenset({READY}), RUNNING),
+    "opened": (frozenset({READY, RUNNING}), RUNNING),
     "retry_scheduled": (frozenset({RUNNING}), SLEEPING),
     "slept": (frozenset({RUNNING}), SLEEPING),
     "asked": (frozenset({RUNNING}), SLEEPING),
     "parked": (frozenset({RUNNING}), SLEEPING),
+    "woke": (frozenset({SLEEPING}), READY),
+    "cut": (frozenset({RUNNING}), READY),
     "lost": (frozenset({RUNNING}), UNKNOWN),
-    "succeeded": (frozenset({READY, RUNNING, SLEEPING, UNKNOWN}), SUCCEEDED),
+    "resolved": (frozenset({UNKNOWN, SLEEPING}), READY),
+    "succeeded": (frozenset({RUNNING, SLEEPING, UNKNOWN}), SUCCEEDED),
     "warned": (frozenset({READY, RUNNING, SLEEPING, UNKNOWN}), WARNED),
     "failed": (frozenset({READY, RUNNING, SLEEPING, UNKNOWN}), FAILED),
-    "blocked": (frozenset({WAITING, READY}), BLOCKED),
+    "blocked": (frozenset({WAITING}), BLOCKED),
     "skipped": (frozenset({WAITING, READY, SLEEPING}), SKIPPED),
     "cancelled": (frozenset({WAITING, READY, RUNNING, SLEEPING, UNKNOWN}), CANCELLED),
 }

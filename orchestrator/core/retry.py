@@ -1,0 +1,45 @@
+"""When to try again: pure arithmetic over the policy, the failure and the attempt's identity."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from orchestrator.core.events import Failure
+from orchestrator.core.plan import Retry
+
+NEVER_BY_DEFAULT: Final = frozenset(
+    {"cancelled", "missing_value", "invalid_input", "denied", "auth", "budget", "context_too_long"}
+)
+"""Errors that another identical try cannot mend; `retry.on` may name them all the same."""
+
+DELAY_S_MAX: Final = 3600.0
+
+
+def spread(identity: str) -> float:
+    """A number in [-1, 1) that depends on nothing but `identity`, so that a replay waits the same time."""
+    digest = hashlib.blake2b(identity.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**63 - 1.0
+
+
+def retry_at(
+    policy: Retry, failure: Failure, *, failures: int, identity: str, started: float, now: float
+) -> float | None:
+    """The instant of the next try after the `failures`-th failure (from 1), or None if there is none.
+
+    delay · backoff^(failures − 1), spread by ± jitter, never earlier than the other side asked for (`retry_after`).
+    """
+    if failures > policy.max:
+        return None
+    allowed = failure.type in policy.on if policy.on else failure.type not in NEVER_BY_DEFAULT
+    if not allowed:
+        return None
+    exponent = min(failures - 1, 64)
+    delay = min(policy.delay * policy.backoff**exponent, DELAY_S_MAX)
+    delay *= 1 + policy.jitter * spread(f"{identity}:{failures}")
+    if failure.retry_after is not None:
+        delay = max(delay, failure.retry_after)
+    at = now + max(delay, 0.0)
+    if policy.within is not None and at > started + policy.within:
+        return None
+    return at

@@ -1,0 +1,176 @@
+"""What a task's fields become, with everything around the task that they need: the file's text, agents, called workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.core.plan import Plan
+from orchestrator.spec import compile_values
+from orchestrator.spec.compile_graph import Site
+from orchestrator.spec.load import Workflow
+
+LATER_AGENT = ("tools", "permissions", "sub_agents", "handoffs", "memory", "resident", "schedule")
+"""What an agent may say that this version cannot do."""
+LATER_SECRETS = ("keyring", "vault")
+
+
+class SiteLowering:
+    """Makes the parts of a Plan that come from single tasks; gathers agents, children and what is not there yet."""
+
+    def __init__(self, workflow: Workflow, plan_of: Callable[[Workflow], Plan]) -> None:
+        self._workflow = workflow
+        self._plan_of = plan_of
+        self._later: dict[str, None] = {}
+        self._used_agents: set[str] = set()
+        self.agents = {name: compile_values.agent(agent) for name, agent in workflow.agents.items()}
+        self.children: dict[str, Plan] = {}
+
+    def fields(self, site: Site) -> dict[str, Any]:
+        made = site.verb.fields(site.task, _TaskLowering(self, site))
+        if site.verb.name == "agent":
+            self._use_agent(made["agent"])
+        return made
+
+    def _use_agent(self, who: str) -> None:
+        self._used_agents.update(self.agents if "${{" in who else (who,))
+
+    def env(self, site: Site) -> dict[str, str]:
+        env = site.task.get("env")
+        return {name: self.typed(site, value, "env", name) for name, value in env.items()} if env else {}
+
+    def top_env(self) -> dict[str, str]:
+        env = self._workflow.data.get("env") or {}
+        return {name: self._typed_at(value, [("env", name)]) for name, value in env.items()}
+
+    def typed(self, site: Site, value: Any, *path: str | int) -> str:
+        if isinstance(value, str):
+            return value
+        places: list[tuple[str | int, ...]] = []
+        at: Site | None = site
+        while at is not None:
+            places.append((*at.path, *path))
+            at = at.scope.owner
+        places += [("defaults", site.verb.name, *path), ("defaults", "tasks", *path)]
+        return self._typed_at(value, places)
+
+    def _typed_at(self, value: Any, places: list[tuple[str | int, ...]]) -> str:
+        if isinstance(value, str):
+            return value
+        for place in places:
+            raw = self._workflow.document.raw(place)
+            if raw is not None:
+                return "" if value is None else raw
+        return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+    def output(self, site: Site) -> dict[str, Any] | None:
+        if site.task.get("output_schema") is not None:
+            schema: dict[str, Any] = site.task["output_schema"]
+            return schema
+        said = site.task.get("output")
+        return None if said is None else type_schema(said)
+
+    def line(self, site: Site) -> int:
+        return self._workflow.document.line(site.path)
+
+    def behind(self, site: Site, fields: dict[str, Any]) -> Any:
+        """What decides a task's result besides its own fields; part of its digest."""
+        name = site.verb.name
+        if name in ("run", "python"):
+            return self._workflow.data.get("env")
+        if name == "workflow":
+            return self.children[fields["path"]].digest
+        if name == "agent":
+            who = fields["agent"]
+            return [self.agents, self._workflow.workers] if "${{" in who else self._agent_with_worker(who)
+        return None
+
+    def _agent_with_worker(self, name: str) -> Any:
+        agent = self.agents.get(name, {})
+        return [agent, self._workflow.workers.get(agent.get("worker", ""))]
+
+    def inputs(self) -> tuple[dict[str, dict[str, Any]], tuple[str, ...]]:
+        """name → schema, and the names without which no run starts."""
+        schemas: dict[str, dict[str, Any]] = {}
+        required = []
+        for name, said in (self._workflow.data.get("inputs") or {}).items():
+            schema = dict(field_schema(said))
+            optional = schema.pop("optional", False)
+            schemas[name] = schema
+            if "default" not in schema and not optional:
+                required.append(name)
+        return schemas, tuple(required)
+
+    def child(self, site: Site, said: str) -> str:
+        workflow = self._workflow.child(said)
+        if workflow.identity not in self.children:
+            self.children[workflow.identity] = self._plan_of(workflow)
+        return workflow.identity
+
+    def inline_agent(self, site: Site, said: dict[str, Any]) -> str:
+        name = f"task.{site.id}"
+        self.agents[name] = compile_values.agent(self._workflow.with_agent_defaults(said))
+        return name
+
+    def later(self, what: str, path: tuple[str | int, ...]) -> None:
+        self._later[f"{what} ({self._workflow.file}:{self._workflow.document.line(path)})"] = None
+
+    def not_yet(self) -> tuple[str, ...]:
+        """One line for each thing that the file uses and this version cannot run."""
+        for name in sorted(self._used_agents):
+            for word in LATER_AGENT:
+                if self.agents.get(name, {}).get(word):
+                    self.later(f"`{word}` of agent `{name}`", ("agents", name, word))
+        for name, source in compile_values.secrets(self._workflow.data.get("secrets")).items():
+            for word in LATER_SECRETS:
+                if word in source:
+                    self.later(f"secret `{name}` from `{word}`", ("secrets", name))
+        theirs = [line for child in self.children.values() for line in child.not_yet]
+        return tuple(dict.fromkeys([*self._later, *theirs]))
+
+
+class _TaskLowering:
+    """What a verb sees of all this (`verbs/_verb.py:Lowering`)."""
+
+    __slots__ = ("_around", "_site")
+
+    def __init__(self, around: SiteLowering, site: Site) -> None:
+        self._around = around
+        self._site = site
+
+    def typed(self, value: Any, *path: str | int) -> str:
+        return self._around.typed(self._site, value, *path)
+
+    def agent(self, inline: dict[str, Any]) -> str:
+        return self._around.inline_agent(self._site, inline)
+
+    def child(self, path: str) -> str:
+        return self._around.child(self._site, path)
+
+    def shell(self, text: str) -> tuple[str, dict[str, str]]:
+        if "${{" not in text and "{%" not in text:
+            return text, {}
+        from orchestrator.spec.shell_text import rewrite
+
+        script, values = rewrite(text)
+        return script, {name: "${{ " + expression + " }}" for name, expression in values.items()}
+
+    def schema(self, type_value: Any, *path: str | int) -> dict[str, Any]:
+        return dict(field_schema(type_value))
+
+    def later(self, what: str, *path: str | int) -> None:
+        self._around.later(what, (*self._site.path, *path))
+
+
+def type_schema(said: Any) -> dict[str, Any]:
+    """JSON Schema of an `output` type."""
+    from orchestrator.core.expressions import type_schema as make
+
+    return make(said)
+
+
+def field_schema(said: Any) -> dict[str, Any]:
+    """JSON Schema of an input or a form field, where a map is always a schema; `optional: true` may stay in it."""
+    from orchestrator.core.expressions import type_schema as make
+
+    return make(said)

@@ -1,0 +1,230 @@
+"""The small types of the language: what may stand in one place of a file.
+
+Every type says what it wants in the words of the reference, so that a finding never shows a library's own message. Unions are
+told apart by the kind of YAML value first (`by_kind`), never tried one after the other: a person sees one complaint, not five.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Union
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from orchestrator.core.units import (
+    BYTES_PATTERN,
+    COUNT_PATTERN,
+    DURATION_PATTERN,
+    MONEY_PATTERN,
+    UnitError,
+    parse_bytes,
+    parse_count,
+    parse_duration,
+    parse_money,
+)
+from orchestrator.errors import ErrorType
+
+
+class Strict(BaseModel):
+    """Base of every model of the language: nothing unknown, nothing converted, built when first needed."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, defer_build=True, populate_by_name=False, protected_namespaces=()
+    )
+
+
+TEMPLATE: Final = "${{"
+"""What makes a text a template; `$${{` is a literal, which is a template too (it must be unescaped)."""
+
+
+def kind_of(value: Any) -> str:
+    """The kind of a YAML value in the words of the reference; the tags of every union."""
+    if isinstance(value, str):
+        return "<text>"
+    if isinstance(value, bool):
+        return "<true or false>"
+    if isinstance(value, int | float):
+        return "<number>"
+    if isinstance(value, dict):
+        return "<map>"
+    if isinstance(value, list):
+        return "<list>"
+    return "<nothing>" if value is None else "<text>"
+
+
+BY_KIND: Final = Discriminator(kind_of)
+TEXT: Final = Tag("<text>")
+FLAG: Final = Tag("<true or false>")
+NUMBER: Final = Tag("<number>")
+MAP: Final = Tag("<map>")
+LIST: Final = Tag("<list>")
+
+
+class ByKey:
+    """Tells the JSON Schema generator that exactly one of these keys picks the branch (see `schema.py`)."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self.keys = keys
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {**handler(core), "x-by-key": list(self.keys)}
+
+
+def by_key(models: Mapping[str, type[BaseModel]]) -> Any:
+    """A union of maps of which each has one key that no other has: that key picks the model, which is then checked alone."""
+    keys = tuple(models)
+
+    def exactly_one(value: Any) -> Any:
+        if isinstance(value, dict):
+            given = [key for key in keys if key in value]
+            if len(given) != 1:
+                raise PydanticCustomError("wf_exactly_one", "", {"of": list(keys), "given": given})
+        return value
+
+    def pick(value: Any) -> str | None:
+        return next((f"<{key}>" for key in keys if key in value), None) if isinstance(value, dict) else None
+
+    branches = tuple(Annotated[model, Tag(f"<{key}>")] for key, model in models.items())
+    return Annotated[Union[branches], Discriminator(pick), ByKey(keys), BeforeValidator(exactly_one)]  # noqa: UP007
+
+
+def _named(pattern: str, error: str) -> Callable[[str], str]:
+    match = re.compile(pattern).fullmatch
+
+    def check(value: str) -> str:
+        if match(value) is None:
+            raise PydanticCustomError(error, "`{value}` is not a name", {"value": value})
+        return value
+
+    return check
+
+
+ID_PATTERN: Final = r"[a-z][a-z0-9_]*"
+NAME_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]*"
+RESOURCE_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.\-]*"
+
+TaskId = Annotated[
+    str,
+    AfterValidator(_named(ID_PATTERN, "wf_task_id")),
+    WithJsonSchema({"type": "string", "pattern": f"^{ID_PATTERN}$"}),
+]
+"""Id of a task: it is read in expressions, so a hyphen would be a minus."""
+Name = Annotated[
+    str,
+    AfterValidator(_named(NAME_PATTERN, "wf_name")),
+    WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN}$"}),
+]
+"""Name of an input, output, form field, environment variable or secret."""
+ResourceId = Annotated[
+    str,
+    AfterValidator(_named(RESOURCE_PATTERN, "wf_resource_id")),
+    WithJsonSchema({"type": "string", "pattern": f"^{RESOURCE_PATTERN}$"}),
+]
+"""Id of an agent, worker, mailbox or MCP server: never read as an expression."""
+
+
+def _unit(parse: Callable[[Any], Any], error: str, *, template: bool = False) -> PlainValidator:
+    def check(value: Any) -> Any:
+        if template and isinstance(value, str) and TEMPLATE in value:
+            return value
+        try:
+            parse(value)
+        except UnitError as reason:
+            raise PydanticCustomError(
+                error, "{reason}", {"reason": reason.message, "help": reason.help or ""}
+            ) from None
+        return value
+
+    return PlainValidator(check)
+
+
+_DURATION: Final = DURATION_PATTERN + r"|^P[0-9WDTHMS.]+$"
+
+Duration = Annotated[
+    Any,
+    _unit(parse_duration, "wf_duration"),
+    WithJsonSchema({"type": "string", "pattern": _DURATION, "examples": ["90s", "5m", "1h30m", "2d"]}),
+]
+"""A length of time with its unit: `90s`, `5m`, `1h30m`, `2d`."""
+DurationTemplate = Annotated[
+    Any,
+    _unit(parse_duration, "wf_duration", template=True),
+    WithJsonSchema({"type": "string", "pattern": _DURATION + r"|\$\{\{", "examples": ["90s", "5m", "2d"]}),
+]
+"""A length of time, or an expression that gives one."""
+Size = Annotated[
+    Any,
+    _unit(parse_bytes, "wf_size"),
+    WithJsonSchema({"type": "string", "pattern": BYTES_PATTERN, "examples": ["10MiB"]}),
+]
+"""A number of bytes with its unit: `512KiB`, `10MiB`."""
+Money = Annotated[
+    Any,
+    _unit(parse_money, "wf_money"),
+    WithJsonSchema({"type": "string", "pattern": MONEY_PATTERN, "examples": ["$0.50", "2.00 EUR"]}),
+]
+"""An amount with its currency: `$0.50`, `2.00 EUR`. One currency a run."""
+Count = Annotated[
+    Any,
+    _unit(parse_count, "wf_count"),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": COUNT_PATTERN}],
+            "examples": [400, "400k"],
+        }
+    ),
+]
+"""A count, bare or short: `4000`, `400k`, `2M`."""
+
+
+def _scalar_text(value: Any) -> Any:
+    if isinstance(value, str | int | float) or value is None:
+        return value
+    raise PydanticCustomError("wf_scalar", "expected text", {})
+
+
+ScalarText = Annotated[
+    Any, PlainValidator(_scalar_text), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})
+]
+"""A text that may be typed without quotes: `8080`, `1.10` and `true` stay exactly what was typed; empty is the empty text."""
+
+
+def _expression(value: Any) -> Any:
+    if isinstance(value, str | bool | int | float):
+        return value
+    raise PydanticCustomError("wf_expression", "expected an expression", {})
+
+
+Expression = Annotated[Any, PlainValidator(_expression), WithJsonSchema({"type": ["string", "boolean", "number"]})]
+"""An expression, written bare: `route.team == 'spam'`."""
+
+Texts = Annotated[Annotated[str, TEXT] | Annotated[list[str], LIST], BY_KIND]
+"""One text or a list of texts."""
+Ids = Annotated[Annotated[str, TEXT] | Annotated[list[str], LIST], BY_KIND]
+"""One task id or a list of them."""
+ErrorTypes = Annotated[Annotated[ErrorType, TEXT] | Annotated[list[ErrorType], LIST], BY_KIND]
+"""Error types (`error.type`): one or a list."""
+
+_PRIMITIVE: Final = {"type": "string", "minLength": 1}
+TypeSpec = Annotated[
+    Any,
+    WithJsonSchema(
+        {"anyOf": [_PRIMITIVE, {"type": "array", "minItems": 1, "maxItems": 1}, {"type": "object"}], "title": "Type"}
+    ),
+]
+"""A type: text such as `string`, `number 0..10`, `red | green`; `[type]`; `{name: type}`; or a JSON Schema."""
+
+Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]

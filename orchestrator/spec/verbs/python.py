@@ -1,0 +1,33 @@
+"""`python:` calls a function in a process of its own. Plan fields: `{call: "module:function", args: {name: value}}`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from orchestrator.spec.models_tasks import TaskBase
+from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
+
+
+class PythonTask(TaskBase):
+    """Call a Python function, in a process of its own."""
+
+    python: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")] = Field(
+        description="`module:function`; the module is found from the project's root."
+    )
+    args: dict[str, Any] | None = Field(None, description="Keyword arguments.")
+
+
+def fields(task: Task, lowering: Lowering) -> dict[str, Any]:
+    return {"call": task["python"], "args": task.get("args") or {}}
+
+
+VERB = Verb(
+    name="python",
+    model=PythonTask,
+    fields=fields,
+    value="what the function returns, as JSON",
+    effect=always("at_least_once"),
+    verbatim=frozenset({"python"}),
+)

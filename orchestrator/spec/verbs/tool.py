@@ -1,0 +1,34 @@
+"""`tool:` calls one tool. Plan fields: `{name, args}`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from orchestrator.spec.models_tasks import TaskBase
+from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
+
+
+class ToolTask(TaskBase):
+    """Call one tool, without a model."""
+
+    tool: Annotated[str, Field(min_length=1)] = Field(
+        description="Name of the tool: built in, or `server.tool` of an MCP server."
+    )
+    args: dict[str, Any] | None = Field(None, description="Its arguments.")
+
+
+def fields(task: Task, lowering: Lowering) -> dict[str, Any]:
+    lowering.later("`tool` tasks", "tool")
+    return {"name": task["tool"], "args": task.get("args") or {}}
+
+
+VERB = Verb(
+    name="tool",
+    model=ToolTask,
+    fields=fields,
+    value="what the tool returns",
+    effect=always("at_least_once"),
+    verbatim=frozenset({"tool"}),
+)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-import msgspec
-
-from orchestrator.delegates import payloads as p
 from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.delegates.payloads import Payload
 
 EventKind = Literal["notification", "control"]
 
@@ -18,7 +18,15 @@ class EventEntry(NamedTuple):
     kind: EventKind
     origin: Literal["engine", "ai_loop"]
     description: str
-    payload: type[p.Payload]
+    model: str
+    """Name of the payload's model in `payloads.py`, which is imported when somebody asks for it."""
+
+    @property
+    def payload(self) -> type[Payload]:
+        from orchestrator.delegates import payloads
+
+        model: type[Payload] = getattr(payloads, self.model)
+        return model
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -27,7 +35,7 @@ class EventEntry(NamedTuple):
         return tuple(n for n in names if n not in _COMMON) + tuple(n for n in names if n in _COMMON)
 
 
-_COMMON: Final = frozenset(p.LoopPayload.__struct_fields__) - {"task_id"}
+_COMMON: Final = frozenset({"run_id", "agent_id", "session_id"})
 
 ENGINE_STARTED: Final = "engine_started"
 ENGINE_STOPPED: Final = "engine_stopped"
@@ -51,37 +59,37 @@ LOOP_REQUEST_PAUSE: Final = "ai_loop_request_pause"
 LOOP_REQUEST_STOP: Final = "ai_loop_request_stop"
 
 
-def _engine(name: str, description: str, payload: type[p.Payload], kind: EventKind = "notification") -> EventEntry:
-    return EventEntry(name, kind, "engine", description, payload)
+def _engine(name: str, description: str, model: str, kind: EventKind = "notification") -> EventEntry:
+    return EventEntry(name, kind, "engine", description, model)
 
 
-def _loop(name: str, description: str, payload: type[p.Payload], kind: EventKind = "notification") -> EventEntry:
-    return EventEntry(name, kind, "ai_loop", description, payload)
+def _loop(name: str, description: str, model: str, kind: EventKind = "notification") -> EventEntry:
+    return EventEntry(name, kind, "ai_loop", description, model)
 
 
 _ENTRIES: Final = (
-    _engine(ENGINE_STARTED, "a run begins, or goes on after a stop or crash", p.EngineStarted),
-    _engine(ENGINE_STOPPED, "a run ended, or stopped being driven here", p.EngineStopped),
-    _engine(TASK_STARTED, "an attempt of a task is recorded as started", p.TaskExecutionStarted),
-    _engine(TASK_COMPLETED, "a task settled; its result is recorded", p.TaskExecutionCompleted),
-    _engine(ENGINE_ERROR, "something failed that belongs to no task's value", p.EngineErrorOccurred),
-    _engine(DELEGATE_ERROR, "a delegate raised, gave no answer, or was too slow", p.DelegateExecutionError),
+    _engine(ENGINE_STARTED, "a run begins, or goes on after a stop or crash", "EngineStarted"),
+    _engine(ENGINE_STOPPED, "a run ended, or stopped being driven here", "EngineStopped"),
+    _engine(TASK_STARTED, "an attempt of a task is recorded as started", "TaskExecutionStarted"),
+    _engine(TASK_COMPLETED, "a task settled; its result is recorded", "TaskExecutionCompleted"),
+    _engine(ENGINE_ERROR, "something failed that belongs to no task's value", "EngineErrorOccurred"),
+    _engine(DELEGATE_ERROR, "a delegate raised, gave no answer, or was too slow", "DelegateExecutionError"),
     _engine(
-        REQUEST_PAUSE, "asked before tasks start and before each significant step", p.EngineRequestPause, "control"
+        REQUEST_PAUSE, "asked before tasks start and before each significant step", "EngineRequestPause", "control"
     ),
-    _engine(REQUEST_STOP, "asked before tasks start and before each significant step", p.EngineRequestStop, "control"),
-    _loop(LOOP_STARTED, "an agent's loop begins to work on a prompt", p.LoopStarted),
-    _loop(LOOP_STOPPED, "an agent's loop finished or was stopped", p.LoopStopped),
-    _loop(REQUEST_PREPARED, "a model request is about to be sent", p.RequestPrepared),
-    _loop(RESPONSE_RECEIVED, "a model's whole answer is recorded", p.ResponseReceived),
-    _loop(PROCESSING_STEP, "a step inside a turn: a tool ran, an answer was repaired", p.ProcessingStep),
-    _loop(LOOP_ERROR, "a model call or a turn failed", p.LoopErrorOccurred),
-    _loop(SESSION_STARTED, "a conversation is opened", p.SessionStarted),
-    _loop(SESSION_ENDED, "a conversation is closed", p.SessionEnded),
-    _loop(CHUNK_RECEIVED, "a piece of a streamed answer arrived", p.ChunkReceived),
-    _loop(TOOL_CALL, "the model asked for a tool", p.ToolCallGenerated),
-    _loop(LOOP_REQUEST_PAUSE, "asked before each model request", p.LoopRequestPause, "control"),
-    _loop(LOOP_REQUEST_STOP, "asked before each model request", p.LoopRequestStop, "control"),
+    _engine(REQUEST_STOP, "asked before tasks start and before each significant step", "EngineRequestStop", "control"),
+    _loop(LOOP_STARTED, "an agent's loop begins to work on a prompt", "LoopStarted"),
+    _loop(LOOP_STOPPED, "an agent's loop finished or was stopped", "LoopStopped"),
+    _loop(REQUEST_PREPARED, "a model request is about to be sent", "RequestPrepared"),
+    _loop(RESPONSE_RECEIVED, "a model's whole answer is recorded", "ResponseReceived"),
+    _loop(PROCESSING_STEP, "a step inside a turn: a tool ran, an answer was repaired", "ProcessingStep"),
+    _loop(LOOP_ERROR, "a model call or a turn failed", "LoopErrorOccurred"),
+    _loop(SESSION_STARTED, "a conversation is opened", "SessionStarted"),
+    _loop(SESSION_ENDED, "a conversation is closed", "SessionEnded"),
+    _loop(CHUNK_RECEIVED, "a piece of a streamed answer arrived", "ChunkReceived"),
+    _loop(TOOL_CALL, "the model asked for a tool", "ToolCallGenerated"),
+    _loop(LOOP_REQUEST_PAUSE, "asked before each model request", "LoopRequestPause", "control"),
+    _loop(LOOP_REQUEST_STOP, "asked before each model request", "LoopRequestStop", "control"),
 )
 
 _BY_NAME: Final[Mapping[str, EventEntry]] = {entry.name: entry for entry in _ENTRIES}
@@ -107,6 +115,8 @@ def entry(name: str, kind: EventKind | None = None) -> EventEntry:
 
 def check_payload(name: str, payload: Mapping[str, Any]) -> None:
     """Hold a payload against its model. Raises TypeError that names the event and the field: the sender is wrong."""
+    import msgspec
+
     try:
         msgspec.convert(dict(payload), entry(name).payload, strict=True)
     except msgspec.ValidationError as error:

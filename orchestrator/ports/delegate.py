@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from orchestrator.ports.services import Http, Processes
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.ports.services import Http, Processes
 
 Delegate = Callable[..., Any]
 """A notification delegate: `delegate(sender, event_type, **payload)`, its return value is ignored. A control delegate:

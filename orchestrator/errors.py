@@ -104,6 +104,12 @@ class JournalVersionError(JournalError):
     """The journal was written by a newer version of this program."""
 
 
+class StateRefusedError(WhisperFlowError):
+    """The state folder is not this user's own: it came with a clone, or other users can reach it."""
+
+    exit_code = 2
+
+
 class RunBusyError(WhisperFlowError):
     """Another living process drives this run; `holder` says which."""
 

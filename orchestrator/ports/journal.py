@@ -44,11 +44,14 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     expected: int
     """Number of the last event the writer knows (0 for a new stream)."""
     count: int
-    """Events in `payload`; the stream's last number becomes `expected + count`."""
+    """Events in `payload`; the stream's last number becomes `expected + count`. May be 0, with an empty payload: the row
+    is written and messages leave the inbox though nothing happened (a message that was refused, say)."""
     payload: bytes
     row: StreamRow
+    """Its `last` and `inbox` are ignored: the journal knows them."""
     consumed: tuple[str, ...] = ()
-    """Keys of inbox messages that leave the inbox in this very commit."""
+    """Keys of inbox messages that leave the inbox in this very commit. Each must still be waiting there, or the whole
+    batch is refused (JournalConflictError): a message is handled once."""
     inbox_seen: int | None = None
     """If given, refuse (JournalConflictError) unless this many messages were ever sent: parking loses no wake."""
 
@@ -72,7 +75,14 @@ Done = Callable[[BaseException | None], None]
 class Journal(Protocol):
     """Raises JournalError (or a subclass) from every method but `append`, whose errors go to `done`."""
 
-    def append(self, batch: Batch, done: Done) -> None: ...
+    def append(self, batch: Batch, done: Done) -> None:
+        """Write one batch, all of it or nothing, and call `done` exactly once when that is decided.
+
+        JournalConflictError: `expected`, `inbox_seen` or `consumed` is not what the journal has. JournalFullError: no
+        space. JournalError: anything else, a malformed batch and a closed journal included. After an error of the disk
+        itself a later fold may still show the batch: fold again, never patch.
+        """
+        ...
 
     def read(self, stream: str, after: int = 0) -> Iterator[StoredBatch]:
         """Batches with events numbered above `after`, in order. An unknown stream is empty."""
@@ -90,15 +100,28 @@ class Journal(Protocol):
         concurrency_key: str = "",
         limit: int = 1000,
     ) -> list[StreamRow]:
-        """Newest first (started_at, then stream); every filter given must match; `parent=""` means top-level only."""
+        """Newest first (by started_at, then by stream, both descending); every filter given must match; `parent=""` means
+        top-level only."""
         ...
 
     def send(self, stream: str, key: str, payload: bytes) -> bool:
-        """Put a message into a stream's inbox, durably. False if that key was ever sent before (nothing changes)."""
+        """Put a message into a stream's inbox, durably. False if that key was ever sent before (nothing changes).
+
+        The stream need not have begun. Blocks until the commit.
+        """
         ...
 
     def inbox(self, stream: str) -> list[InboxMessage]:
         """Messages not yet consumed, in order of arrival."""
+        ...
+
+    def listen(self, stream: str, callback: Callable[[str], None], *, events: bool = False) -> Callable[[], None]:
+        """Call `callback(stream)` soon after a message came into that stream's inbox, sent by whichever process; "" is
+        every stream. With `events` also soon after events were appended. Returns what ends the listening.
+
+        A hint, from any thread, that must return quickly: it may come half a second late, or for nothing. Listen first,
+        then read the inbox, and read it again at each call: so no message is missed.
+        """
         ...
 
     def due(self, now: float) -> list[str]:
@@ -125,10 +148,12 @@ class Journal(Protocol):
         ...
 
     def remember(self, key: str, value: bytes, expires_at: float) -> None:
-        """Keep a task result for `cache:` under a content key until an epoch second."""
+        """Keep a task result for `cache:` under a content key until an epoch second; a later call replaces it."""
         ...
 
-    def recall(self, key: str, now: float) -> bytes | None: ...
+    def recall(self, key: str, now: float) -> bytes | None:
+        """What is remembered under that key, None if nothing is or it expired at or before `now`."""
+        ...
 
     def close(self) -> None:
         """Wait for what was appended, then release everything. Idempotent."""

@@ -1,0 +1,237 @@
+"""The one writer of a process: takes every write that waits, commits them together, tells each its verdict.
+
+FULL commits on a thread of its own, because a sync of the disk takes long; NORMAL commits on the calling thread, because
+it does not. Moving the WAL into the database file (a checkpoint) is done beside both, on another connection, so that a
+commit waits for the last few pages at most.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import apsw
+
+from orchestrator.errors import JournalError
+from orchestrator.stores._connections import as_journal_error
+from orchestrator.stores._writes import Store, Write
+
+log = logging.getLogger(__name__)
+
+GROUP_LIMIT: Final = 512
+"""Writes in one transaction; the others wait for the next."""
+CHECKPOINT_PAGES: Final = 1000
+"""Pages in the WAL (4 KiB each) that call for a checkpoint."""
+CLOSING_PAGES: Final = 250
+"""Pages left in the WAL for the next process to go on with; more are moved at closing."""
+STUBBORN_PAGES: Final = 16_000
+"""Pages at which we wait for readers to let go, so that the WAL stays bounded."""
+
+
+class Writer:
+    """`connect` opens the writing connection, and again after the disk failed under the old one."""
+
+    def __init__(self, connect: Callable[[], apsw.Connection], *, threaded: bool) -> None:
+        self._connect = connect
+        self._gate = threading.Lock()
+        """Guards `_closed` and the order of the queue."""
+        self._committing = threading.Lock()
+        """Guards the writing connection."""
+        self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
+        self._closed = False
+        self._store: Store | None = None
+        self._wal = _WalWatch()
+        self._checkpoints: _Checkpoints | None = None
+        self._thread: threading.Thread | None = None
+        if threaded:
+            self._thread = threading.Thread(target=self._loop, name="journal writer", daemon=True)
+            self._thread.start()
+
+    # Taking writes
+
+    def submit(self, write: Write) -> None:
+        """Commit it soon (threaded) or before returning. Its `finish` is called exactly once, no lock held."""
+        with self._gate:
+            closed = self._closed
+            if not closed and self._thread is not None:
+                self._queue.put(write)
+        if closed:
+            write.finish(JournalError("the journal is closed"))
+        elif self._thread is None:
+            write.finish(self.commit([write])[0])
+
+    def _loop(self) -> None:
+        while (write := self._queue.get()) is not None:
+            group = [write]
+            ending = False
+            while len(group) < GROUP_LIMIT and not ending and not self._queue.empty():
+                more = self._queue.get()
+                if more is None:
+                    ending = True
+                else:
+                    group.append(more)
+            self._commit_and_tell(group)
+            if ending:
+                return
+
+    def _commit_and_tell(self, group: list[Write]) -> None:
+        for write, verdict in zip(group, self.commit(group), strict=True):
+            try:
+                write.finish(verdict)
+            except Exception:
+                # Whoever waits for this answer failed to take it; the other answers are still owed.
+                log.exception("a caller of the journal failed to take its answer")
+
+    def close(self) -> None:
+        """Commit what waits, then let go. Idempotent."""
+        with self._gate:
+            first, self._closed = not self._closed, True
+            if first and self._thread is not None:
+                self._queue.put(None)
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        with self._committing:
+            checkpoints, self._checkpoints = self._checkpoints, None
+        if checkpoints is not None:
+            checkpoints.close()
+        with self._committing:
+            self._close_store(checkpoint=self._wal.pages >= CLOSING_PAGES)
+
+    # Committing
+
+    def commit(self, group: Sequence[Write]) -> list[BaseException | None]:
+        """One transaction for all; the verdict on each, in order. Also for tests that want to choose the group."""
+        with self._committing:
+            verdicts = self._transaction(group)
+            if self._wal.due() and not self._closed:
+                self._checkpoint_soon()
+        return verdicts
+
+    def _transaction(self, group: Sequence[Write]) -> list[BaseException | None]:
+        db: apsw.Connection | None = None
+        try:
+            store = self._open_store()
+            db = store.db
+            db.execute("BEGIN IMMEDIATE")
+            verdicts: list[BaseException | None] = [write.apply(store) for write in group]
+            db.execute("COMMIT")
+        except (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.CantOpenError) as error:
+            failure = as_journal_error(error, db)
+            self._back_out(reopen=not isinstance(error, (apsw.FullError, apsw.BusyError)))
+            return [failure] * len(group)
+        except Exception as error:  # noqa: BLE001 - whatever one write does wrong, the others are innocent
+            self._back_out(reopen=False)
+            if len(group) > 1:
+                return [verdict for write in group for verdict in self._transaction([write])]
+            return [_as_verdict(error)]
+        except BaseException:
+            self._back_out(reopen=False)
+            raise
+        return verdicts
+
+    def _open_store(self) -> Store:
+        if self._store is None:
+            db = self._connect()
+            db.set_wal_hook(self._wal)
+            self._store = Store(db)
+        return self._store
+
+    def _back_out(self, *, reopen: bool) -> None:
+        """Undo a transaction. What we believed about the streams may be wrong now, so forget it."""
+        store = self._store
+        if store is None:
+            return
+        store.known.clear()
+        try:
+            if store.db.in_transaction:
+                store.db.execute("ROLLBACK")
+        except apsw.Error:
+            reopen = True
+        if reopen:
+            self._close_store(checkpoint=False)
+
+    def _close_store(self, *, checkpoint: bool) -> None:
+        store, self._store = self._store, None
+        if store is None:
+            return
+        if checkpoint:
+            # The next process can do it as well, so a full disk is no error here.
+            with contextlib.suppress(apsw.Error):
+                store.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        with contextlib.suppress(apsw.Error):
+            store.db.close()
+
+    # Checkpoints
+
+    def _checkpoint_soon(self) -> None:
+        if self._checkpoints is None:
+            self._checkpoints = _Checkpoints(self.checkpoint)
+        self._checkpoints.wanted.set()
+
+    def checkpoint(self) -> None:
+        """Move the WAL into the database file; most of it while commits go on."""
+        with contextlib.closing(self._connect()) as db:
+            db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            # What was committed meanwhile is little. With it moved too, the next commit starts the WAL afresh.
+            with self._committing:
+                pages, _ = db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            if pages > STUBBORN_PAGES:
+                db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+
+
+def _as_verdict(error: Exception) -> JournalError:
+    if isinstance(error, apsw.Error):
+        return as_journal_error(error)
+    if isinstance(error, JournalError):
+        return error
+    return JournalError(f"the batch could not be written: {error}")
+
+
+class _WalWatch:
+    """SQLite's hook after each commit: how long the WAL is, and whether a checkpoint is due."""
+
+    def __init__(self) -> None:
+        self.pages = 0
+        self._limit = CHECKPOINT_PAGES
+
+    def __call__(self, db: apsw.Connection, name: str, pages: int) -> int:
+        if pages < self.pages:
+            self._limit = CHECKPOINT_PAGES
+        self.pages = pages
+        return apsw.SQLITE_OK
+
+    def due(self) -> bool:
+        if self.pages < self._limit:
+            return False
+        # One that could not move everything is repeated after as much again, not at every commit.
+        self._limit = self.pages + CHECKPOINT_PAGES
+        return True
+
+
+class _Checkpoints:
+    """The thread that runs checkpoints when they are wanted."""
+
+    def __init__(self, checkpoint: Callable[[], None]) -> None:
+        self.wanted = threading.Event()
+        self._checkpoint = checkpoint
+        self._ending = False
+        self._thread = threading.Thread(target=self._loop, name="journal checkpoint", daemon=True)
+        self._thread.start()
+
+    def _loop(self) -> None:
+        while self.wanted.wait() and not self._ending:
+            self.wanted.clear()
+            try:
+                self._checkpoint()
+            except apsw.Error as error:
+                # Commits go on in the WAL; the next checkpoint moves these pages too.
+                log.warning("the journal's WAL could not be moved into its file: %s", error)
+
+    def close(self) -> None:
+        self._ending = True
+        self.wanted.set()
+        self._thread.join()

@@ -13,7 +13,7 @@ from orchestrator.spec.loader_tree import Flaw, Tree
 from orchestrator.spec.positions import LineIndex
 
 _DIRECTIVE: Final = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\n|\r))*+(%[^\r\n]*)")
-_YAML_12: Final = re.compile(r"%YAML[ \t]+1\.[12][ \t]*(?:#.*)?")
+_YAML_12: Final = re.compile(r"%YAML[ \t]+1\.2[ \t]*(?:#.*)?")
 
 
 def check_directives(text: str, file: str) -> Diagnostic | None:

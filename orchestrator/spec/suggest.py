@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import Final
 
 SUGGESTIONS_MAX: Final = 3
+BEGINNING: Final = 3
 NAME_LENGTH_MAX: Final = 200
 """Longer texts are not mistyped names, and the distance costs their product."""
 
 
 def suggest(wanted: str, known: Iterable[str]) -> list[str]:
-    """At most three of `known`, the nearest first: a difference of case only wins, else the distance is ≤ max(length, 3) / 3."""
+    """At most three of `known`, the nearest first: a difference of case or hyphens wins, else the distance is ≤ max(length, 3) / 3."""
     if len(wanted) > NAME_LENGTH_MAX:
         return []
     limit = max(len(wanted), 3) // 3
@@ -21,7 +22,10 @@ def suggest(wanted: str, known: Iterable[str]) -> list[str]:
             continue
         if _bare(name) == _bare(wanted):
             found.append((0, position, name))
-        elif abs(len(name) - len(wanted)) <= limit and (distance := edit_distance(wanted, name, limit)) <= limit:
+            continue
+        # Three letters in common at the start are worth one edit: `retires` is nearer to `retry` than counting says.
+        reach = limit + (len(name) > BEGINNING and name[:BEGINNING] == wanted[:BEGINNING])
+        if abs(len(name) - len(wanted)) <= reach and (distance := edit_distance(wanted, name, reach)) <= reach:
             found.append((distance, position, name))
     found.sort()
     names = list(dict.fromkeys(name for _, _, name in found))

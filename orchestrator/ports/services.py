@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +19,8 @@ class ProcessResult:
     stderr: bytes
     stdout_truncated: bool = False
     stderr_truncated: bool = False
+    reply: bytes | None = None
+    """What a `call_python` worker answered; None if it ended without an answer."""
 
 
 class Processes(Protocol):
@@ -35,10 +37,32 @@ class Processes(Protocol):
         log_dir: Path | None = None,
         keep: int = 8 * 1024 * 1024,
         on_output: Callable[[str, bytes], None] | None = None,
-        extra_fds: int = 0,
+        secrets: Iterable[str] = (),
     ) -> ProcessResult:
         """Run to the end with exactly `env`. When the call ends (also by cancellation or TimeoutError), the process and all
-        its descendants are gone, double `setsid` included. Raises TimeoutError, FileNotFoundError, PermissionError.
+        its descendants are gone, double `setsid` included. Output is given, kept and logged with `secrets` masked.
+
+        Raises TimeoutError (its `result` holds the output until then), FileNotFoundError, PermissionError and other
+        OSErrors of the start, TaskError `lost` if the process was ended by no order of ours.
+        """
+        ...
+
+    async def call_python(
+        self,
+        target: str,
+        arguments: bytes,
+        *,
+        path: Path,
+        env: Mapping[str, str],
+        cwd: Path,
+        timeout: float | None = None,
+        log_dir: Path | None = None,
+        keep: int = 8 * 1024 * 1024,
+        on_output: Callable[[str, bytes], None] | None = None,
+        secrets: Iterable[str] = (),
+    ) -> ProcessResult:
+        """Call `module:function` with keyword `arguments` (a JSON object) in a fresh process forked from a warm Python, with
+        `path` first on `sys.path`. Otherwise as `run`; `reply` is the worker's JSON answer (see `host/python_worker.py`).
         """
         ...
 
@@ -121,6 +145,14 @@ class AgentCall:
     deadline: float | None = None
     publish: Callable[[str, dict[str, JSON]], None]
     control: Callable[[], str | None]
+    worker: dict[str, JSON] | None = None
+    """The definition of the agent's `worker`: provider, model_name, auth, base_config, cost_metrics."""
+    budgets: tuple[dict[str, JSON], ...] = ()
+    """The budgets this call draws on, outermost first: {name, cost, currency, tokens, turns, allow_unpriced}. One name is one
+    pot for the whole process; what conversations whose stream begins with `streams` (default: this run's) spent before counts.
+    """
+    project: Path | None = None
+    """Where paths in `files` start, and which they may not leave."""
 
 
 @dataclass(slots=True, kw_only=True, frozen=True)
@@ -134,6 +166,8 @@ class AgentAnswer:
     synthetic: bool = False
     """True for `embedded/*` and `scripted`: no AI model was asked."""
     turns: int = 1
+    finish: str = "stop"
+    """`length` if the answer was cut at `max_tokens`."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -142,3 +176,5 @@ class Services:
     http: Http
     runs: Runs
     sessions: Sessions
+    base_env: Mapping[str, str] | None = None
+    """What every process of a task starts from (`host.environment.base_environment`); None: that of this process."""

@@ -131,7 +131,7 @@ def _scope(
     for index, (name, said) in enumerate(tasks.items()):
         verb = verb_of(said)
         near = merged(inherited, said) if inherited else said
-        task = with_defaults(near, verb.name, defaults) if defaults else near
+        task = with_defaults(near, verb, defaults) if defaults else near
         site = scope.sites[name] = Site(name, (*path, name), task, near, verb, scope, index)
         if verb.name == "tasks":
             site.inner = _scope(
@@ -140,17 +140,15 @@ def _scope(
     return scope
 
 
-def with_defaults(said: dict[str, Any], verb: str, defaults: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def with_defaults(said: dict[str, Any], verb: Verb, defaults: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """A task with what it does not say itself: first the defaults of its verb, then those of all tasks."""
     far = dict(defaults.get("tasks", ()))
-    if verb != "tasks":
-        far = merged(far, defaults.get(verb, {}))
+    if verb.name != "tasks":
+        far = merged(far, defaults.get(verb.name, {}))
     if "foreach" not in said:
         for name in ("max_parallel", "on_item_error", "total_budget"):
             far.pop(name, None)
-    from orchestrator.spec.models_tasks import UNCACHED
-
-    if verb in UNCACHED:
+    if "cache" not in verb.model.model_fields:
         far.pop("cache", None)
     return merged(far, said)
 

@@ -27,7 +27,6 @@ from orchestrator.spec.models_values import (
     Strict,
     Texts,
 )
-
 from orchestrator.spec.models_waits import Matcher
 
 

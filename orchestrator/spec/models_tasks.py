@@ -14,6 +14,7 @@ from orchestrator.spec.models_values import (
     MAP,
     NUMBER,
     TEXT,
+    BareExpression,
     Duration,
     ErrorTypes,
     Expression,
@@ -75,7 +76,7 @@ class Loop(Strict):
 RetryValue = Annotated[Annotated[Natural, NUMBER] | Annotated[Retry, MAP], BY_KIND]
 CacheValue = Annotated[Annotated[Literal["none"], TEXT] | Annotated[CacheFor, MAP], BY_KIND]
 ForeachValue = Annotated[
-    Annotated[str, TEXT] | Annotated[list[Any], LIST] | Annotated[dict[str, Any], MAP],
+    Annotated[BareExpression, TEXT] | Annotated[list[Any], LIST] | Annotated[dict[str, Any], MAP],
     BY_KIND,
 ]
 
@@ -119,7 +120,6 @@ class TaskBase(Strict):
     effect: Effect | None = Field(
         None, description="What repeating an interrupted attempt would do to the world. The default is the verb's."
     )
-    cache: CacheValue = Field("none", description="Reuse a result of the same work: `{ttl: 1h}`.")
 
     @model_validator(mode="after")
     def one_output(self) -> TaskBase:
@@ -131,8 +131,11 @@ class TaskBase(Strict):
 FOREACH_ONLY = ("as", "key", "max_parallel", "enough", "item_after", "on_item_error", "total_budget")
 """Fields that mean nothing without `foreach`."""
 
-UNCACHED = frozenset({"tasks", "ask", "wait", "send", "end", "set"})
-"""Verbs whose result cannot be reused: they are cheap, or their point is that they happen."""
+
+class CachedTask(TaskBase):
+    """A task whose result is worth keeping; of the others, the point is that they happen."""
+
+    cache: CacheValue = Field("none", description="Reuse a result of the same work: `{ttl: 1h}`.")
 
 
 class TaskDefaults(Strict):

@@ -202,12 +202,30 @@ ScalarText = Annotated[
 
 
 def _expression(value: Any) -> Any:
-    if isinstance(value, str | bool | int | float):
+    if isinstance(value, str):
+        return bare_expression(value)
+    if isinstance(value, bool | int | float):
         return value
     raise PydanticCustomError("wf_expression", "expected an expression", {})
 
 
-Expression = Annotated[Any, PlainValidator(_expression), WithJsonSchema({"type": ["string", "boolean", "number"]})]
+_BARE: Final = r"^(?!\s*\$\{\{)"
+
+
+def bare_expression(value: str) -> str:
+    """Refuses `${{ x }}` where an expression is written bare."""
+    text = value.strip()
+    if text.startswith(TEMPLATE):
+        inside = text[len(TEMPLATE) :].removesuffix("}}").strip()
+        raise PydanticCustomError("wf_wrapped", "", {"bare": inside if "}}" not in inside else ""})
+    return value
+
+
+BareExpression = Annotated[str, AfterValidator(bare_expression), Field(json_schema_extra={"pattern": _BARE})]
+"""An expression, written bare, where a list or a map is possible too."""
+Expression = Annotated[
+    Any, PlainValidator(_expression), WithJsonSchema({"type": ["string", "boolean", "number"], "pattern": _BARE})
+]
 """An expression, written bare: `route.team == 'spam'`."""
 
 Texts = Annotated[Annotated[str, TEXT] | Annotated[list[str], LIST], BY_KIND]

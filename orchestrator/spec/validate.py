@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from orchestrator.spec.diagnostics import Diagnostic, DiagnosticsError, has_errors, in_order
 from orchestrator.spec.load import Workflow, load_workflow
@@ -18,4 +19,36 @@ def validate(workflow: Workflow | str | os.PathLike[str]) -> list[Diagnostic]:
             workflow = load_workflow(workflow)
         except DiagnosticsError as error:
             return error.diagnostics
-    return in_order(workflow.document.diagnostics)
+    return in_order(_findings(workflow))
+
+
+def _findings(workflow: Workflow) -> list[Diagnostic]:
+    reading = workflow.document.diagnostics
+    shape = _not_caused_by(reading, [*_shape(workflow), *shape_of_config(workflow)])
+    return [*reading, *workflow.config.diagnostics, *shape]
+
+
+def _shape(workflow: Workflow) -> list[Diagnostic]:
+    from orchestrator.spec.shape import check_workflow
+
+    return check_workflow(workflow.document)
+
+
+def shape_of_config(workflow: Workflow) -> list[Diagnostic]:
+    """Findings in the files of `config/` that this workflow is merged with."""
+    from orchestrator.spec.shape import check_declarations, check_project
+
+    found: list[Diagnostic] = []
+    for kind, document in workflow.config.documents.values():
+        found += check_project(document) if kind == "project" else check_declarations(document, kind)
+    return found
+
+
+def _not_caused_by(reading: Iterable[Diagnostic], shape: list[Diagnostic]) -> list[Diagnostic]:
+    """One cause, one message: what YAML ate on a line explains what is odd about the shape of that line."""
+    broken = {(one.file, line) for one in reading if one.severity == "error" for line in _lines(one)}
+    return [one for one in shape if (one.file, one.span.line) not in broken] if has_errors(reading) else shape
+
+
+def _lines(one: Diagnostic) -> range:
+    return range(one.span.line, one.span.end_line + 1)

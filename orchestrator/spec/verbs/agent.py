@@ -10,12 +10,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from orchestrator.spec.models_agents import Agent
-from orchestrator.spec.models_tasks import TaskBase
+from orchestrator.spec.models_tasks import CachedTask
 from orchestrator.spec.models_values import BY_KIND, MAP, TEXT, Natural
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
 
 
-class AgentTask(TaskBase):
+class AgentTask(CachedTask):
     """Give a prompt to an agent."""
 
     agent: Annotated[Annotated[str, TEXT, Field(min_length=1)] | Annotated[Agent, MAP], BY_KIND] = Field(

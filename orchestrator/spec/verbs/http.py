@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from orchestrator.core.plan import Effect
-from orchestrator.spec.models_tasks import TaskBase
+from orchestrator.spec.models_tasks import CachedTask
 from orchestrator.spec.models_values import BY_KIND, FLAG, LIST, MAP, NUMBER, TEXT, Natural, ScalarText, Strict
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb
 
@@ -69,7 +69,7 @@ StatusCode = Annotated[
 ]
 
 
-class HttpTask(TaskBase):
+class HttpTask(CachedTask):
     """Make one HTTP request."""
 
     http: Annotated[Annotated[str, TEXT] | Annotated[Request, MAP], BY_KIND] = Field(

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from orchestrator.spec.models_tasks import TaskBase
+from orchestrator.spec.models_tasks import CachedTask
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
 
 
-class PythonTask(TaskBase):
+class PythonTask(CachedTask):
     """Call a Python function, in a process of its own."""
 
     python: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")] = Field(

@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from orchestrator.spec.models_tasks import TaskBase
+from orchestrator.spec.models_tasks import CachedTask
 from orchestrator.spec.models_values import BY_KIND, LIST, TEXT
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
 
 
-class RunTask(TaskBase):
+class RunTask(CachedTask):
     """Run a command."""
 
     run: Annotated[

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from orchestrator.spec.models_tasks import TaskBase
+from orchestrator.spec.models_tasks import CachedTask
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
 
 
-class ToolTask(TaskBase):
+class ToolTask(CachedTask):
     """Call one tool, without a model."""
 
     tool: Annotated[str, Field(min_length=1)] = Field(

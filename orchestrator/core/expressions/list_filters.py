@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -149,7 +150,7 @@ def _map(context: Context, value: JSON, attribute: JSON) -> list[JSON]:
 
 
 _WORDS: Final = {"eq": "==", "equalto": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
-_STATES: Final = {
+_STATES: Final[dict[str, Callable[[JSON], bool]]] = {
     "defined": lambda found: found is not MISSING,
     "not defined": lambda found: found is MISSING,
     "none": lambda found: found is None,
@@ -170,8 +171,10 @@ def _matching(context: Context, name: str, values: JSON, path: JSON, op: JSON, v
     if v is MISSING:
         raise Fault(f"`{name}` with '{op}' needs the value to compare with")
     if op == "matches":
+        if type(v) is not str:
+            raise Fault(f"a pattern is text, not {kind(v)}")
         return [(e, type(found) is str and pattern(v).found_in(found, context)) for e, found in pairs]
-    compare = COMPARISONS[_WORDS.get(op, op)]
+    compare = COMPARISONS[_WORDS.get(str(op), str(op))]
     return [(element, compare(context, found, v)) for element, found in pairs]
 
 

@@ -33,7 +33,7 @@ from orchestrator.core.expressions.nodes import (
 from orchestrator.core.expressions.signatures import Signature
 from orchestrator.core.expressions.suggestions import did_you_mean
 from orchestrator.core.expressions.tokens import END, NAME, OP, STRING, VALUE, Token
-from orchestrator.core.expressions.values import JSON
+from orchestrator.core.expressions.values import JSON, kind
 
 NESTING_MAX: Final = 32
 HEIGHT_MAX: Final = 120
@@ -109,15 +109,9 @@ class Parser:
 
     def operation(self, level: int) -> Node:
         """Operators of `level` and tighter."""
-        if self.is_word("not"):
-            left = self._not(level)
-        else:
-            left = self._signed()
+        left = self._not(level) if self.is_word("not") else self._signed()
         while (operator := self._operator()) and (found := _LEVELS[operator]) >= level:
-            if found == _OR or found == _AND:
-                left = self._logic(left, operator, found)
-            else:
-                left = self._chain(left, found)
+            left = self._chain(left, found) if found >= _COMPARE else self._logic(left, operator, found)
         return left
 
     def _operator(self) -> str:
@@ -194,7 +188,7 @@ class Parser:
         return self._unexpected()
 
     def _constant(self) -> Node:
-        type_, value, start, end = self.token
+        _, value, start, end = self.token
         if value not in _CONSTANTS:
             return self._unexpected()
         self.advance()
@@ -267,10 +261,9 @@ class Parser:
             raise ExpressionError("a name is missing after `.`", *self._place(), "other keys: `x['the key']`")
         self.advance()
         if isinstance(node, Const | ListOf) and not (whole and not isinstance(node, Const)):
-            what = "a list" if isinstance(node, ListOf) else "a text" if isinstance(node.value, str) else "this value"
-            raise ExpressionError(
-                f"{what} has no field `{value}`", end - len(str(value)), end, "filters stand after `|`"
-            )
+            what = "a list" if isinstance(node, ListOf) else kind(node.value)
+            help = "filters stand after `|`"
+            raise ExpressionError(f"{what} has no field `{value}`", end - len(str(value)), end, help)
         return Attr(node.start, end, node, value)
 
     def _subscript(self, node: Node) -> Node:
@@ -315,7 +308,8 @@ class Parser:
         self.advance()
         args, _, close = self._arguments(signature, start, end)
         if self.is_op(".") or self.is_op("["):
-            help = f"put it in brackets: `({self.text[node.start : close]}){self.token.value}…`"
+            rest = self.text[self.token.start : self.tokens[self.at + 1].end]
+            help = f"put it in brackets: `({self.text[node.start : close]}){rest}`"
             raise ExpressionError(f"`{self.token.value}` cannot follow a filter", *self._place(), help)
         given = [arg for arg in args if arg is not None]
         return self._fold(Filter(node.start, close, node, name, args, start), node, *given)
@@ -325,7 +319,7 @@ class Parser:
         negated = self.is_word("not")
         if negated:
             self.advance()
-        type_, name, start, end = self.token
+        type_, name, _, end = self.token
         if type_ is NAME and name in ("None", "null"):
             name = "none"
         if type_ is not NAME or name not in TESTS:
@@ -421,9 +415,9 @@ class Parser:
     def _close(self, sign: str, opening: int) -> int:
         if self.is_op(sign):
             return self.advance().end
-        if self.token.type == END:
-            raise ExpressionError(f"`{self.text[opening]}` without its `{sign}`", opening, opening + 1)
-        self._unexpected(f"expected `,` or `{sign}`")
+        if self.token.type != END:
+            self._unexpected(f"expected `,` or `{sign}`")
+        raise ExpressionError(f"`{self.text[opening]}` without its `{sign}`", opening, opening + 1)
 
     def _not_callable(self, node: Node) -> NoReturn:
         help = "only filters and functions can be called"
@@ -435,15 +429,17 @@ class Parser:
         raise ExpressionError("this cannot be called", *self._place(), help)
 
     def _place(self) -> tuple[int, int]:
-        """The current token, or the last character where there is none."""
-        if self.token.type == END:
-            last = self.tokens[self.at - 1].end if self.at else self.token.start
-            return last, min(last + 1, len(self.text))
+        """The current token, or the last one where there is none any more."""
+        if self.token.type == END and self.at:
+            last = self.tokens[self.at - 1]
+            return last.start, last.end
         return self.token.start, self.token.end
 
     def _unexpected(self, expected: str = "") -> NoReturn:
         if self.token.type == END:
             raise ExpressionError("the expression ends too early", *self._place(), expected or None)
+        if self.is_op("="):
+            raise ExpressionError("`=` does not compare", *self._place(), "write `==`")
         shown = self.text[self.token.start : self.token.end]
         raise ExpressionError(f"unexpected `{shown[:40]}`", *self._place(), expected or None)
 

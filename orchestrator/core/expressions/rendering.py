@@ -12,7 +12,7 @@ from typing import Final
 from orchestrator.core.expressions.closures import Compiler, Run
 from orchestrator.core.expressions.faults import ExpressionError, Fault, LimitError
 from orchestrator.core.expressions.loops import Piece, TemplateCompiler
-from orchestrator.core.expressions.nodes import Attr, Const, Item, Name, Node, Output
+from orchestrator.core.expressions.nodes import Attr, Const, Item, Name, Node, Output, Text
 from orchestrator.core.expressions.parser import Parser
 from orchestrator.core.expressions.references import Reference, collect
 from orchestrator.core.expressions.templates import TemplateReader, has_marks
@@ -79,7 +79,7 @@ class Template:
     @property
     def constant(self) -> bool:
         """Plain text: nothing to evaluate."""
-        return not any(not hasattr(part, "text") for part in self.parts)
+        return all(isinstance(part, Text) for part in self.parts)
 
     def run(self, context: Context) -> JSON:
         piece = self._piece
@@ -194,10 +194,7 @@ def _bounded(value: JSON, context: Context, node: Node) -> None:
 def _fold(text: str, node: Node) -> Node:
     """Compute what is constant, so that an impossible constant is an error of the text and not of the run."""
     context = Context(lambda name, missing: missing, 0.0, DEFAULT_LIMITS)
-    try:
-        value = Compiler(text).compile(node)(context)
-    except LimitError:
-        raise
+    value = Compiler(text).compile(node)(context)
     if value is MISSING or type(value) in (list, dict) or (type(value) is str and len(value) > _FOLDED_TEXT_MAX):
         return node
     return Const(node.start, node.end, value)

@@ -210,9 +210,9 @@ def _sha256(context: Context, value: JSON) -> str:
     return hashlib.sha256(_utf8(text)).hexdigest()
 
 
-def _date(context: Context, value: JSON, format: JSON, tz: JSON, plus: JSON) -> str:
-    context.grow(len(format) if isinstance(format, str) else 0)
-    return format_date(value, format, tz, plus)
+def _date(context: Context, value: JSON, pattern: JSON, tz: JSON, plus: JSON) -> str:
+    context.grow(len(pattern) if isinstance(pattern, str) else 0)
+    return format_date(value, pattern, tz, plus)
 
 
 TEXT_FILTERS: Final = {

@@ -1,0 +1,104 @@
+"""`whisper-flow run FILE`: start a workflow and stay with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.command import Command
+from orchestrator.cli.running import driving_options, foreground
+from orchestrator.cli.session import current
+
+if TYPE_CHECKING:
+    from orchestrator import ExecutionEngine, RunHandle
+    from orchestrator.core.plan import Plan
+
+
+@click.command(cls=Command)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "-p", "--param", "pairs", multiple=True, metavar="NAME=VALUE", help="An input; `=@file` takes a file's text."
+)
+@click.option(
+    "--params-file", type=click.Path(path_type=Path), help="Inputs from a JSON or YAML file; `-` is standard input."
+)
+@click.option("--budget", metavar="MONEY", help="The most the run may cost, such as `$2.00`.")
+@click.option(
+    "--from", "from_task", metavar="TASK", help="Take the last run's results up to this task and start there."
+)
+@click.option("--detach", is_flag=True, help="Start it in the background and print the run's id.")
+@driving_options
+def command(
+    file: Path,
+    pairs: tuple[str, ...],
+    params_file: Path | None,
+    budget: str | None,
+    from_task: str | None,
+    detach: bool,
+    **options: Any,
+) -> int:
+    """Run the workflow in FILE and show what happens; its outputs go to standard output.
+
+    \b
+    whisper-flow run workflows/digest.yaml -p limit=20
+    whisper-flow run workflows/digest.yaml --progress none | jq .summary
+
+    Ctrl-C lets running tasks finish, a second one stops at once; `resume` goes on either way.
+    """
+    session = current()
+    project = session.project(file)
+    with foreground(session, project, title=file.stem, workflow=str(file), **options) as stage:
+        plan = load_plan(file, project)
+        stage.plan_known(plan)
+        inputs = _inputs(plan, pairs, params_file, project)
+        money = _budget(budget)
+        if detach:
+            from orchestrator.cli.detached import start_detached
+
+            return start_detached(session, project, plan, inputs)
+        return stage.drive(lambda engine: _begin(engine, plan, inputs, money, from_task))
+
+
+def load_plan(file: Path, project: Path) -> Plan:
+    """The compiled plan of a file, from the cache if nothing changed. DiagnosticsError carries every finding."""
+    import gc
+
+    from orchestrator import load_plan as load
+
+    # Loading makes many objects and no garbage: collecting meanwhile doubles its time.
+    gc.disable()
+    try:
+        return load(file, project=project)
+    finally:
+        gc.enable()
+
+
+def _inputs(plan: Plan, pairs: tuple[str, ...], params_file: Path | None, project: Path) -> dict[str, Any]:
+    from orchestrator.cli.inputs import collect
+
+    return collect(plan.inputs, pairs, params_file, project)
+
+
+def _budget(text: str | None) -> dict[str, Any] | None:
+    """The plan's budget key `cost`, as `--budget` overrides it."""
+    if text is None:
+        return None
+    from orchestrator.core.units import parse_money
+
+    money = parse_money(text)
+    return {"cost": money.amount, "currency": money.currency}
+
+
+async def _begin(
+    engine: ExecutionEngine, plan: Plan, inputs: dict[str, Any], budget: dict[str, Any] | None, from_task: str | None
+) -> RunHandle:
+    if from_task is None:
+        return await engine.start(plan, inputs, budget=budget)
+    last = engine.runs(workflow=plan.workflow, limit=1)
+    if not last:
+        from orchestrator.errors import UsageError
+
+        raise UsageError(f"there is no earlier run of {plan.workflow} to take results from", help="leave out `--from`")
+    return await engine.rerun(last[0].stream, from_task=from_task, plan=plan)

@@ -1,0 +1,191 @@
+"""Driving a run from the command line: shows it, asks the person here, takes Ctrl-C, and ends with an exit code.
+
+run, resume, rerun      begin a run (or claim one), then `drive`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cli import exit_codes, formats, terminal
+from orchestrator.cli.endings import ending_of
+from orchestrator.cli.exit_codes import ExitCode
+from orchestrator.cli.interrupts import Interrupts
+from orchestrator.cli.person import whoami
+from orchestrator.cli.renderers.choose import Progress, Renderer
+from orchestrator.cli.session import Session
+from orchestrator.errors import WhisperFlowError
+
+if TYPE_CHECKING:
+    from orchestrator import ExecutionEngine, RunHandle, RunResult
+
+Begin = Callable[["ExecutionEngine"], Awaitable["RunHandle"]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Driving:
+    """How a run is driven from here."""
+
+    session: Session
+    renderer: Renderer
+    progress: Progress
+    grace: float
+    """Seconds that running tasks get after the first Ctrl-C."""
+    ask: bool
+    """A person is here and may be asked."""
+    result_out: bool = True
+    """Whether the outputs go to standard output at the end."""
+    run_dir: Callable[[str], Path]
+    """Where a run keeps its files, by its id."""
+    started: Callable[[str], None] = lambda run_id: None
+    """Told the run's id as soon as the run is durable."""
+
+
+def drive(driving: Driving, engine: ExecutionEngine, begin: Begin) -> int:
+    """Begin a run and stay with it until it ends, parks or is interrupted; the exit code."""
+    # What is loaded by now stays: the collector need not look at it again.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    try:
+        return asyncio.run(_Drive(driving, engine).through(begin))
+    finally:
+        driving.renderer.close()
+
+
+class _Drive:
+    def __init__(self, driving: Driving, engine: ExecutionEngine) -> None:
+        self.how = driving
+        self.engine = engine
+        self.renderer = driving.renderer
+        self.handle: RunHandle | None = None
+        self._questions: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._answered = asyncio.Event()
+
+    async def through(self, begin: Begin) -> int:
+        main = asyncio.current_task()
+        assert main is not None
+        with Interrupts(lambda: self._drain(main), self._stop) as interrupts:
+            async with self.engine:
+                try:
+                    result = await self._run(begin)
+                except asyncio.CancelledError:
+                    if interrupts.code is None or self.handle is not None:
+                        raise
+                    return interrupts.code
+            return self._finish(result, interrupts.code)
+
+    def _drain(self, main: asyncio.Task[Any]) -> None:
+        """The first signal."""
+        if self.handle is None:
+            main.cancel()
+            return
+        self.renderer.notice(f"stopping: what runs gets {formats.duration(self.how.grace)}; once more stops at once")
+        self.handle.stop(self.how.grace, by=whoami())
+        self._answered.set()
+
+    def _stop(self) -> None:
+        """The second signal."""
+        if self.handle is not None:
+            self.renderer.notice("stopping at once")
+            self.handle.stop(0.0, by=whoami())
+
+    async def _run(self, begin: Begin) -> RunResult:
+        self.handle = await begin(self.engine)
+        self.how.started(self.handle.run_id)
+        async with _background(self._ticks(), "ticks"):
+            if not self.how.ask:
+                return await self._follow(self.handle)
+            async with _background(self._ask_all(), "questions"):
+                return await self._follow(self.handle)
+
+    async def _follow(self, handle: RunHandle) -> RunResult:
+        """Show every event until the driver lets go; all of them are shown before this returns."""
+        async for event in handle.watch(0):
+            self.renderer.show(event)
+            if event.get("type") == "task_asked" and self.how.ask:
+                self._questions.put_nowait(event)
+        return await handle.wait()
+
+    async def _ticks(self) -> None:
+        while True:
+            self.renderer.tick(time.time())
+            await asyncio.sleep(self.renderer.interval)
+
+    async def _ask_all(self) -> None:
+        """One question after the other; the frame is put away meanwhile."""
+        from orchestrator.cli.prompts import TerminalLines
+
+        read = TerminalLines()
+        while True:
+            question = await self._questions.get()
+            self.renderer.hold()
+            try:
+                await self._ask(question, read)
+            except EOFError:
+                self.renderer.notice(f"`{question['task']}` is left unanswered; answer it later, or Ctrl-C to leave")
+            finally:
+                self.renderer.release()
+
+    async def _ask(self, question: dict[str, Any], read: Callable[[], Awaitable[str]]) -> None:
+        from orchestrator.cli.prompts import ask_form
+
+        assert self.handle is not None
+        told: str | None = None
+        while question["task"] in self.renderer.story.open:
+            answer = await ask_form(question, self.how.session.err, read, told=told)
+            try:
+                self.handle.answer(question["task"], answer, by=whoami())
+            except WhisperFlowError as error:
+                told = error.message
+            else:
+                return
+
+    def _finish(self, result: RunResult, signalled: ExitCode | None) -> int:
+        interrupted = signalled is not None and result.status not in ("succeeded", "warned", "failed", "cancelled")
+        assert self.handle is not None
+        status = "interrupted" if interrupted else result.status
+        self.renderer.end(
+            ending_of(
+                self.how.session, self.how.run_dir(result.run_id), self.handle.plan, result, status, self.renderer.story
+            )
+        )
+        if self.how.result_out and result.status in ("succeeded", "warned"):
+            show_outputs(self.how.session, result.outputs)
+        if interrupted and signalled is not None:
+            return signalled
+        return exit_codes.of_run(result.status, result.failure)
+
+
+@asynccontextmanager
+async def _background(work: Any, name: str) -> AsyncIterator[None]:
+    """Run `work` beside the body; its failure is ours, its end is the body's."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def show_outputs(session: Session, outputs: Any) -> None:
+    """The result alone on standard output: one JSON document; on a terminal, name by name where that reads better."""
+    if outputs in (None, {}):
+        return
+    out = session.out
+    if not out.terminal or not isinstance(outputs, dict):
+        import json
+
+        out.line(json.dumps(outputs, ensure_ascii=out.terminal, indent=2, default=str))
+        return
+    for name, value in outputs.items():
+        text = terminal.clean(formats.value_text(value, indent=2))
+        head = out.style(f"{terminal.clean_line(name)}:", "bold")
+        out.line(f"{head}\n{text}" if "\n" in text else f"{head} {text}")

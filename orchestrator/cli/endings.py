@@ -1,0 +1,145 @@
+"""What stands in a run's last block besides what the events told: the artefacts, and the commands that make sense next."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator.cli import formats
+from orchestrator.cli.renderers.ending import Ending
+from orchestrator.cli.renderers.header import budget_text
+from orchestrator.cli.renderers.story import Story
+from orchestrator.cli.session import Session
+
+if TYPE_CHECKING:
+    from orchestrator import RunResult
+    from orchestrator.core.plan import Plan
+
+FILES_MAX: Final = 1000
+EMBEDDED_MAX: Final = 3
+
+
+def ending_of(session: Session, run_dir: Path, plan: Plan, result: RunResult, status: str, story: Story) -> Ending:
+    run_id = result.run_id
+    return Ending(
+        status=status,
+        run_id=run_id,
+        message=result.message or "",
+        cost_max=budget_text(plan.budget),
+        artifacts=artifacts(run_dir),
+        next_commands=next_commands(session, plan, result, status, story),
+        notes=going_live(plan) if story.synthetic and status == "succeeded" else [],
+    )
+
+
+def artifacts(run_dir: Path) -> list[tuple[str, int]]:
+    """The files a run left in its `artifacts/` folder: (path as one would type it here, bytes)."""
+    folder = run_dir / "artifacts"
+    if not folder.is_dir():
+        return []
+    files = [path for path in sorted(folder.rglob("*"))[:FILES_MAX] if path.is_file()]
+    return [(typed_path(path), path.stat().st_size) for path in files]
+
+
+def typed_path(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def next_commands(session: Session, plan: Plan, result: RunResult, status: str, story: Story) -> list[tuple[str, str]]:
+    """(command, what for), the likeliest first."""
+    run = formats.short(result.run_id)
+    match status:
+        case "interrupted":
+            return [(session.command("resume", run), "goes on where it stopped")]
+        case "paused":
+            return [(session.command("resume", run), "lifts the hold and goes on")]
+        case "waiting":
+            asked = [task.name for task in result.tasks.values() if task.question is not None]
+            answers = [(session.command("answer", run, name), "") for name in asked[:3]]
+            return answers or [(session.command("show", run), "what it waits for")]
+        case "failed":
+            return _after_failure(session, plan, result)
+        case _:
+            return [(session.command("show", run), "its tasks and values")]
+
+
+def _after_failure(session: Session, plan: Plan, result: RunResult) -> list[tuple[str, str]]:
+    run = formats.short(result.run_id)
+    failed = [task for task in result.tasks.values() if task.status == "failed" and not task.forgiven]
+    if not failed:
+        return [(session.command("show", run), "what happened")]
+    first = re.split(r"[.\[#]", failed[0].name, maxsplit=1)[0]
+    again = below(plan, first)
+    kept = [task for task in result.tasks.values() if task.name in {node.id for node in plan.scopes[0].nodes} - again]
+    done = [task for task in kept if task.status == "succeeded"]
+    saved = [formats.duration(sum(task.duration or 0.0 for task in done))]
+    cost = sum(task.cost or 0.0 for task in done)
+    if cost:
+        saved.append(formats.money(cost))
+    reuses = f"reuses {formats.plural(len(done), 'task')}, saves {', '.join(saved)}" if done else "nothing to reuse"
+    return [
+        (session.command("rerun", run, "--from", first), reuses),
+        (session.command("why", run, failed[0].name), "the cause in full"),
+    ]
+
+
+def below(plan: Plan, first: str) -> set[str]:
+    """The tasks of the run itself that stand on `first`, and itself."""
+    nodes = plan.scopes[0].nodes
+    found = {index for index, node in enumerate(nodes) if node.id == first}
+    grown = True
+    while grown:
+        more = {
+            index
+            for index, node in enumerate(nodes)
+            if index not in found and any(need.up == 0 and need.index in found for need in node.needs)
+        }
+        found |= more
+        grown = bool(more)
+    return {nodes[index].id for index in found}
+
+
+def going_live(plan: Plan) -> list[str]:
+    """Which lines of the file name the small programs that stood in for models, and what to write there."""
+    rows = [(number, row.strip()) for number, row in enumerate(plan.source.splitlines(), 1) if "embedded/" in row]
+    if not rows:
+        return []
+    lines = ["", "Small programs answered here, not an AI model. To go live, change in " + plan.workflow + ":"]
+    lines += [
+        f"  line {number}:  {row[:100]}  →  a real one, such as openai/gpt-5-mini"
+        for number, row in rows[:EMBEDDED_MAX]
+    ]
+    return [*lines, "and set its key:  export OPENAI_API_KEY=…"]
+
+
+def outlook_of(plan: Plan) -> Any:
+    """For the live view: what has not started, and what it waits for."""
+    nodes = plan.scopes[0].nodes
+
+    def outlook(story: Story) -> list[tuple[str, str, str]]:
+        coming = []
+        for node in nodes:
+            if node.id in story.tasks:
+                continue
+            missing = [
+                nodes[need.index].id
+                for need in node.needs
+                if need.up == 0 and not _settled(story, nodes[need.index].id)
+            ]
+            if node.verb == "ask":
+                coming.append(
+                    ("asked", node.id, "will ask for approval" if not missing else f"will ask, after {missing[0]}")
+                )
+            elif missing:
+                more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+                coming.append(("waiting", node.id, f"waits for {missing[0]}{more}"))
+        return coming
+
+    return outlook
+
+
+def _settled(story: Story, name: str) -> bool:
+    line = story.tasks.get(name)
+    return line is not None and line.status in ("succeeded", "warned", "failed", "blocked", "skipped", "cancelled")

@@ -1,0 +1,107 @@
+"""For what is not a terminal: one line for each change on stderr, and a heartbeat so that a quiet log is not a dead one."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from orchestrator.cli import formats
+from orchestrator.cli.renderers.ending import Ending, ending_lines
+from orchestrator.cli.renderers.header import header_line
+from orchestrator.cli.renderers.lines import History, icon
+from orchestrator.cli.renderers.story import Story
+from orchestrator.cli.terminal import Screen, clean_line, cut
+
+HEARTBEAT: Final = 30.0
+"""Seconds without a line after which one says what is still running."""
+NAMED_MAX: Final = 5
+
+
+class PlainRenderer:
+    interval: float = 1.0
+    """How often the driver should call `tick`, in seconds."""
+
+    def __init__(self, screen: Screen, *, verbose: bool = False) -> None:
+        self.screen = screen
+        self.story = Story()
+        self.history = History(self.story, screen, verbose=verbose)
+        self._told_at: float | None = None
+        self._held: list[str] | None = None
+
+    def begin(self, title: str, workflow: str) -> None:
+        """The first line, before there is a run: it says that work has begun."""
+        self._tell([f"{icon(self.screen, 'running')} {header_line(title, '', workflow)}"], None)
+
+    def show(self, event: dict[str, Any]) -> None:
+        self.story.apply(event)
+        lines = self.history.lines(event)
+        kind = event.get("type")
+        if kind == "run_started":
+            lines = self._started()
+        elif kind == "task_started" and not lines:
+            lines = self._attempt(event)
+        elif kind == "run_status" and event.get("status") in ("waiting", "paused"):
+            lines = [
+                f"{icon(self.screen, 'paused')} {self.story.status}{': ' if self.story.reason else ''}{self.story.reason}"
+            ]
+        self._tell(lines, event.get("at"))
+
+    def _started(self) -> list[str]:
+        story = self.story
+        verb = "resumed" if story.resumed else "started"
+        models = "; its models are small programs, not an AI model" if story.synthetic else ""
+        return [
+            f"{icon(self.screen, 'running')} run {formats.short(story.run_id)} {verb} {formats.instant(story.started_at)}{models}"
+        ]
+
+    def _attempt(self, event: dict[str, Any]) -> list[str]:
+        line = self.story.tasks[event["task"]]
+        facts = [line.name, f"attempt {line.attempt} of {line.of}" if line.attempt > 1 else "started", line.detail]
+        return [
+            f"{'  ' * line.depth}{icon(self.screen, 'running')} {'  '.join(clean_line(fact) for fact in facts if fact)}"
+        ]
+
+    def tick(self, now: float) -> None:
+        """Say what still runs, if nothing was said for a while."""
+        if self._told_at is None:
+            self._told_at = now
+        if now - self._told_at < HEARTBEAT or self.story.ended is not None:
+            return
+        names = [
+            f"{cut(clean_line(line.name), 40)} ({formats.duration(now - (line.started_at or now))})"
+            for line in list(self.story.open.values())[:NAMED_MAX]
+        ]
+        more = len(self.story.open) - NAMED_MAX
+        told = ", ".join(names) + (f" and {more} more" if more > 0 else "")
+        self._tell([f"{icon(self.screen, 'sleeping')} still at work: {told or 'nothing open'}"], now)
+
+    def notice(self, text: str) -> None:
+        self._tell([text], None)
+
+    def hold(self) -> None:
+        """Keep lines back while a person is being asked."""
+        self._held = [] if self._held is None else self._held
+
+    def release(self) -> None:
+        held, self._held = self._held or [], None
+        for line in held:
+            self.screen.line(line)
+
+    def end(self, ending: Ending) -> None:
+        self.release()
+        for line in ending_lines(self.story, ending, self.screen):
+            self.screen.line(line)
+
+    def close(self) -> None:
+        """Nothing to put back."""
+
+    def _tell(self, lines: list[str], at: float | None) -> None:
+        start = self.story.first_at
+        clock = f"{formats.elapsed(at - start):>5}" if at is not None and start is not None else "     "
+        for line in lines:
+            text = f"{self.screen.style(clock, 'dim')} {line}"
+            if self._held is None:
+                self.screen.line(text)
+            else:
+                self._held.append(text)
+        if lines and at is not None:
+            self._told_at = at

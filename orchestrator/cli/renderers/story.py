@@ -1,0 +1,299 @@
+"""What the event stream has told so far: the state that the live and the plain renderer draw from.
+
+`Story.apply` takes every event of a run, in order; it keeps little: one `TaskLine` a task, its last lines, the sums.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from orchestrator.cli import formats
+from orchestrator.cli.terminal import clean, clean_line
+
+Event = dict[str, Any]
+
+OPEN: Final = frozenset({"running", "sleeping", "asked", "parked"})
+SETTLED: Final = frozenset({"succeeded", "warned", "failed", "blocked", "skipped", "cancelled"})
+PARTIAL_MAX: Final = 4000
+"""Characters of an unfinished line that are kept; a model that never breaks a line is shown by its end."""
+
+
+@dataclass(slots=True)
+class TaskLine:
+    name: str
+    order: int
+    verb: str = ""
+    status: str = "waiting"
+    attempt: int = 1
+    of: int = 1
+    detail: str = ""
+    started_at: float | None = None
+    ended_at: float | None = None
+    cost: float | None = None
+    tokens: int = 0
+    items: int | None = None
+    """Of a `foreach`: how many there are, and how many have settled."""
+    items_settled: int = 0
+    round: int | None = None
+    tool: str = ""
+    tool_at: float | None = None
+    until: float | None = None
+    reason: str = ""
+    question: Event | None = None
+    failure: dict[str, Any] | None = None
+    forgiven: bool = False
+    tail: list[str] = field(default_factory=list)
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=2))
+    """The last whole lines that a model or command wrote."""
+    partial: str = ""
+
+    @property
+    def depth(self) -> int:
+        return len(segments(self.name)) - 1
+
+    @property
+    def top(self) -> bool:
+        """A task of the run itself, not an inner one."""
+        return self.depth == 0 and not is_part(self.name)
+
+    @property
+    def duration(self) -> float | None:
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return self.ended_at - self.started_at
+
+    def wrote(self, text: str) -> None:
+        """Keep the last whole lines of a text that comes in pieces."""
+        *whole, rest = (self.partial + text).split("\n")
+        self.lines.extend(clean(line).rstrip() for line in whole if line.strip())
+        self.partial = rest[-PARTIAL_MAX:]
+
+
+def segments(name: str) -> list[str]:
+    """`build[a.b].rounds#2.code` → `build[a.b]`, `rounds#2`, `code`: dots inside an item's key do not count."""
+    if "[" not in name:
+        return name.split(".")
+    found, depth, start = [], 0, 0
+    for position, c in enumerate(name):
+        depth += (c == "[") - (c == "]")
+        if c == "." and depth == 0:
+            found.append(name[start:position])
+            start = position + 1
+    return [*found, name[start:]]
+
+
+def outer(name: str) -> str:
+    """The task around an inner one: `a.b[k]#2.c` → `a.b[k]#2` → `a.b[k]` → `a.b` → `a` → empty."""
+    parts = segments(name)
+    last = parts[-1]
+    if "#" in last and last.rpartition("#")[2].isdigit():
+        return ".".join([*parts[:-1], last.rpartition("#")[0]])
+    if last.endswith("]") and "[" in last:
+        return ".".join([*parts[:-1], last[: last.index("[")]])
+    return ".".join(parts[:-1])
+
+
+def is_part(name: str) -> bool:
+    """Whether it is an item or a round: what its own task already stands for."""
+    return name.endswith("]") or name.rpartition("#")[2].isdigit()
+
+
+class Story:
+    def __init__(self) -> None:
+        self.run_id = ""
+        self.workflow = ""
+        self.title = ""
+        self.synthetic = False
+        self.resumed = False
+        self.started_at: float | None = None
+        self.first_at: float | None = None
+        """When what we saw of it began: a resumed run started earlier."""
+        self.last_at: float = 0.0
+        self.last_seq = 0
+        self.status = "running"
+        self.reason = ""
+        self.holds: dict[str, str] = {}
+        self.tasks: dict[str, TaskLine] = {}
+        self.open: dict[str, TaskLine] = {}
+        self.cost: float | None = None
+        self.tokens = 0
+        self.ended: Event | None = None
+
+    def apply(self, event: Event) -> None:
+        """Take in one event. Unknown types are kept out of the way: a newer engine may say more than we show."""
+        at = event.get("at")
+        if isinstance(at, int | float):
+            self.first_at = at if self.first_at is None else self.first_at
+            self.last_at = max(self.last_at, at)
+        if isinstance(event.get("seq"), int):
+            self.last_seq = max(self.last_seq, event["seq"])
+        method = getattr(self, f"_on_{event.get('type')}", None)
+        if method is not None:
+            method(event)
+
+    def task(self, name: str) -> TaskLine:
+        line = self.tasks.get(name)
+        if line is None:
+            line = self.tasks[name] = TaskLine(name, len(self.tasks))
+        return line
+
+    def counts(self) -> dict[str, int]:
+        """How many tasks of the run itself (not inner ones) have each status."""
+        found: dict[str, int] = {}
+        for line in self.tasks.values():
+            if line.top and line.status in SETTLED:
+                found[line.status] = found.get(line.status, 0) + 1
+        return found
+
+    # One method for each event type.
+
+    def _on_run_started(self, event: Event) -> None:
+        self.run_id = event.get("run_id", "")
+        self.workflow = event.get("workflow", "")
+        self.title = event.get("name") or self.workflow
+        self.synthetic = bool(event.get("synthetic"))
+        self.resumed = bool(event.get("resumed"))
+        self.started_at = event.get("at") if self.started_at is None else self.started_at
+        self.status, self.ended = "running", None
+
+    def _on_task_started(self, event: Event) -> None:
+        line = self._goes_on(event, "running")
+        line.attempt = event.get("attempt", 1)
+        line.of = event.get("of", 1)
+        line.detail = clean_line(str(event.get("detail") or ""))
+        line.partial, line.tool = "", ""
+        line.lines.clear()
+
+    def _on_task_opened(self, event: Event) -> None:
+        line = self._goes_on(event, "running")
+        line.items = event.get("count", line.items)
+        if line.verb == "loop":
+            line.round = event.get("index")
+
+    def _goes_on(self, event: Event, status: str) -> TaskLine:
+        line = self.task(event["task"])
+        line.status = status
+        line.verb = event.get("verb", line.verb)
+        if line.started_at is None:
+            line.started_at = event.get("at")
+        line.until = None
+        self.open[line.name] = line
+        return line
+
+    def _on_task_log(self, event: Event) -> None:
+        self.task(event["task"]).wrote(event.get("text", ""))
+
+    def _on_task_chunk(self, event: Event) -> None:
+        line = self.task(event["task"])
+        line.tool = ""
+        line.wrote(event.get("text", ""))
+
+    def _on_task_tool(self, event: Event) -> None:
+        line = self.task(event["task"])
+        line.tool = tool_text(event.get("name", ""), event.get("arguments"))
+        line.tool_at = event.get("at")
+
+    def _on_task_progress(self, event: Event) -> None:
+        text = event.get("text") or event.get("message")
+        if isinstance(text, str):
+            self.task(event["task"]).detail = clean_line(text)
+
+    def _settle(self, event: Event, status: str) -> TaskLine:
+        line = self.task(event["task"])
+        line.status = status
+        line.ended_at = event.get("at")
+        line.reason = clean_line(str(event.get("reason") or ""))
+        self.open.pop(line.name, None)
+        if line.name.endswith("]") and (whole := self.tasks.get(outer(line.name))) is not None:
+            whole.items_settled += 1
+        return line
+
+    def _on_task_succeeded(self, event: Event) -> None:
+        line = self._settle(event, "succeeded")
+        line.cost = event.get("cost")
+        line.tokens = formats.tokens(event.get("usage"))
+        if line.verb not in ("group", "each", "loop") and not event.get("reused"):
+            self.tokens += line.tokens
+            if line.cost is not None:
+                self.cost = (self.cost or 0.0) + line.cost
+
+    def _on_task_failed(self, event: Event) -> None:
+        line = self._settle(event, event.get("status") or "failed")
+        line.failure = event.get("failure")
+        line.forgiven = bool(event.get("forgiven"))
+        tail = event.get("tail") or []
+        line.tail = tail.splitlines() if isinstance(tail, str) else list(tail)
+
+    def _on_task_skipped(self, event: Event) -> None:
+        self._settle(event, "skipped")
+
+    def _on_task_blocked(self, event: Event) -> None:
+        self._settle(event, "blocked")
+
+    def _on_task_cancelled(self, event: Event) -> None:
+        self._settle(event, "cancelled")
+
+    def _on_task_retrying(self, event: Event) -> None:
+        line = self._goes_on(event, "sleeping")
+        line.until = event.get("retry_at")
+        line.attempt = event.get("attempt", line.attempt)
+        line.of = event.get("of", line.of)
+        line.failure = event.get("failure")
+
+    def _on_task_sleeping(self, event: Event) -> None:
+        self._goes_on(event, "sleeping").until = event.get("until")
+
+    def _on_task_asked(self, event: Event) -> None:
+        self._goes_on(event, "asked").question = event
+
+    def _on_task_parked(self, event: Event) -> None:
+        self._goes_on(event, "parked").reason = clean_line(str(event.get("reason") or ""))
+
+    def _on_task_unknown(self, event: Event) -> None:
+        self._goes_on(event, "parked").reason = clean_line(
+            str(event.get("reason") or "may or may not have taken effect")
+        )
+        self.tasks[event["task"]].status = "unknown"
+
+    def _on_items_opened(self, event: Event) -> None:
+        line = self._goes_on({"verb": "each", **event}, "running")
+        line.items, line.items_settled = event.get("count"), 0
+
+    def _on_round_judged(self, event: Event) -> None:
+        self.task(event["task"]).round = event.get("round")
+
+    def _on_task_cut(self, event: Event) -> None:
+        self.task(event["task"]).status = "ready"
+        self.open.pop(event["task"], None)
+
+    def _on_hold_set(self, event: Event) -> None:
+        self.holds[event.get("name", "")] = clean_line(str(event.get("reason") or ""))
+
+    def _on_hold_cleared(self, event: Event) -> None:
+        self.holds.pop(event.get("name", ""), None)
+
+    def _on_run_status(self, event: Event) -> None:
+        self.status = event.get("status", self.status)
+        self.reason = clean_line(str(event.get("reason") or ""))
+
+    def _on_run_ended(self, event: Event) -> None:
+        self.ended = event
+        self.status = event.get("status", "failed")
+        if event.get("cost") is not None:
+            self.cost = event["cost"]
+        self.tokens = max(self.tokens, formats.tokens(event.get("usage")))
+        self.open.clear()
+
+
+def tool_text(name: str, arguments: Any) -> str:
+    """`web.search "q3 results"`: a tool call on one line."""
+    if isinstance(arguments, dict) and len(arguments) == 1:
+        arguments = next(iter(arguments.values()))
+    shown = (
+        ""
+        if arguments in (None, {}, [])
+        else clean_line(repr(arguments) if not isinstance(arguments, str) else f'"{arguments}"')
+    )
+    return f"{clean_line(name)} {shown}".strip()

@@ -1,0 +1,142 @@
+"""The options and the stage that `run`, `resume` and `rerun` share: one way to show and drive a run in the foreground."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from orchestrator.cli.command import NameType
+from orchestrator.cli.driving import Begin, Driving, drive
+from orchestrator.cli.renderers.choose import PROGRESS_CHOICES, Progress, Renderer, chosen, make_renderer
+from orchestrator.cli.session import Session
+from orchestrator.cli.terminal import can_ask
+from orchestrator.core.units import parse_duration
+
+if TYPE_CHECKING:
+    from orchestrator.core.plan import Plan
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Duration(NameType):
+    """`30s`, `5m`: a duration with its unit."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        parse_duration(value)
+        return str(value)
+
+
+def driving_options(command: F) -> F:
+    """The options of every command that drives a run."""
+    options = [
+        click.option("--progress", type=click.Choice(PROGRESS_CHOICES), help="How to show the run.  [default: auto]"),
+        click.option(
+            "--json", "as_json", is_flag=True, help="The same as `--progress json`: every event as a line of JSON."
+        ),
+        click.option("-v", "--verbose", is_flag=True, help="Show what commands write, too."),
+        click.option("--no-ask", is_flag=True, help="Ask nothing here: a run that needs an answer parks, exit code 5."),
+        click.option(
+            "--delegate",
+            "delegates",
+            multiple=True,
+            metavar="MODULE:FUNCTION",
+            help="A delegate to hear the run's events.",
+        ),
+        click.option("--grace", type=Duration(), help="What running tasks get after Ctrl-C.  [default: 30s]"),
+        click.option(
+            "--synchronous", type=click.Choice(["full", "normal"]), help="`full` survives a power cut.  [default: full]"
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@dataclass(slots=True)
+class Stage:
+    """Where one run is shown and driven."""
+
+    session: Session
+    project: Path
+    renderer: Renderer
+    progress: Progress
+    grace: float
+    ask: bool
+    synchronous: str
+    delegates: tuple[str, ...]
+    started: Callable[[str], None] = lambda run_id: None
+
+    def plan_known(self, plan: Plan) -> None:
+        """Lets the live view say what is still to come and what it may cost."""
+        if self.progress == "live":
+            from orchestrator.cli.endings import outlook_of
+            from orchestrator.cli.renderers.header import budget_text
+            from orchestrator.cli.renderers.live import LiveRenderer
+
+            assert isinstance(self.renderer, LiveRenderer)
+            self.renderer.cost_max = budget_text(plan.budget)
+            self.renderer.outlook = outlook_of(plan)
+
+    def drive(self, begin: Begin) -> int:
+        """Begin the run and stay with it; the exit code."""
+        engine = self.session.engine(self.project, synchronous=self.synchronous)
+        if self.delegates:
+            from orchestrator import DelegateContext, attach_delegate
+
+            context = DelegateContext(project=self.project)
+            for delegate in self.delegates:
+                attach_delegate(delegate, engine.delegate_manager, context)
+        driving = Driving(
+            session=self.session,
+            renderer=self.renderer,
+            progress=self.progress,
+            grace=self.grace,
+            ask=self.ask,
+            result_out=self.progress != "json",
+            run_dir=lambda run_id: self.session.run_dir(self.project, run_id),
+            started=self.started,
+        )
+        return drive(driving, engine, begin)
+
+
+@contextmanager
+def foreground(
+    session: Session,
+    project: Path,
+    *,
+    title: str,
+    workflow: str,
+    progress: Progress | None = None,
+    as_json: bool = False,
+    verbose: bool = False,
+    no_ask: bool = False,
+    delegates: tuple[str, ...] = (),
+    grace: str | None = None,
+    synchronous: str | None = None,
+) -> Iterator[Stage]:
+    """A stage with its first line shown; the terminal is given back however the body ends."""
+    settings = session.settings(project)
+    wanted: Progress = "json" if as_json else progress or settings.value("progress")
+    kind = chosen(wanted, session.err)
+    renderer = make_renderer(kind, out=session.out, err=session.err, verbose=verbose)
+    try:
+        renderer.begin(title, workflow)
+        yield Stage(
+            session=session,
+            project=project,
+            renderer=renderer,
+            progress=kind,
+            grace=parse_duration(grace) if grace is not None else settings.grace,
+            ask=can_ask() and not no_ask and kind in ("live", "plain"),
+            synchronous=synchronous or settings.value("synchronous"),
+            delegates=delegates,
+        )
+    finally:
+        renderer.close()

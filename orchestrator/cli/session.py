@@ -1,0 +1,85 @@
+"""What every command shares: where the project and its state are, colours, and how errors are shown."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.terminal import ColorChoice, Screen
+from orchestrator.cli.terminal import stderr as stderr_screen
+from orchestrator.cli.terminal import stdout as stdout_screen
+
+if TYPE_CHECKING:
+    from orchestrator import ExecutionEngine
+    from orchestrator.cli.settings import Settings
+
+
+@dataclass(slots=True)
+class Session:
+    """One call of the command line. Filled by the options that every command takes."""
+
+    project_option: Path | None = None
+    state_option: Path | None = None
+    color: ColorChoice = "auto"
+    debug: bool = False
+    _settings: dict[Path, Settings] = field(default_factory=dict)
+
+    @property
+    def out(self) -> Screen:
+        return stdout_screen(self.color)
+
+    @property
+    def err(self) -> Screen:
+        return stderr_screen(self.color)
+
+    def project(self, file: Path | None = None) -> Path:
+        """The project's folder: `--project`, else the one around `file`, else around the current folder."""
+        from orchestrator.cli.project import project_of
+
+        if self.project_option is not None:
+            return self.project_option.resolve()
+        return project_of(file)
+
+    def settings(self, project: Path | None = None) -> Settings:
+        """The settings in force for a project, each with its origin."""
+        from orchestrator.cli.settings import resolve
+
+        where = project or self.project()
+        if where not in self._settings:
+            self._settings[where] = resolve(
+                where, flags={"color": None if self.color == "auto" else self.color, "state": self.state_option}
+            )
+        return self._settings[where]
+
+    def state(self, project: Path) -> Path:
+        """The state folder in use."""
+        folder = Path(str(self.settings(project).value("state"))).expanduser()
+        return folder if folder.is_absolute() else project / folder
+
+    def run_dir(self, project: Path, run_id: str) -> Path:
+        """Where a run keeps its logs and artefacts."""
+        return self.state(project) / "runs" / run_id
+
+    def engine(self, project: Path | None = None, *, synchronous: str | None = None) -> ExecutionEngine:
+        """An engine on the project's state, not yet entered."""
+        from orchestrator.bootstrap import open_engine
+
+        where = project or self.project()
+        return open_engine(
+            where, state=self.state(where), synchronous=synchronous or str(self.settings(where).value("synchronous"))
+        )
+
+    def command(self, *words: str) -> str:
+        """A command to suggest, with the folders that this call was given."""
+        folders = [("-C", self.project_option), ("--state", self.state_option)]
+        given = [part for flag, folder in folders if folder is not None for part in (flag, str(folder))]
+        return shlex.join(["whisper-flow", *words, *given])
+
+
+def current() -> Session:
+    """The session of the running command."""
+    return click.get_current_context().ensure_object(Session)

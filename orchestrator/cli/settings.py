@@ -1,0 +1,223 @@
+"""The settings in force and where each comes from: flags > WHISPER_FLOW_* > project > user file > defaults.
+
+The project's file is `config/whisper-flow.yaml`, the user's is `config.yaml` in the user's config folder; both may hold the
+same settings. A project's `.env` is not among them: it sets inputs and secrets only, so that a clone cannot redirect a run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from orchestrator.core.units import UnitError, parse_duration
+from orchestrator.errors import UsageError
+from orchestrator.spec.suggest import did_you_mean
+
+ENV_PREFIX: Final = "WHISPER_FLOW_"
+_OTHER_VARIABLES: Final = ("WHISPER_FLOW_INPUT_",)
+
+
+class Setting(NamedTuple):
+    name: str
+    default: Any
+    read: Callable[[Any], Any]
+    """The value of what was written; ValueError or UnitError if it is none."""
+    description: str
+
+    @property
+    def variable(self) -> str:
+        return ENV_PREFIX + self.name.upper().replace(".", "_")
+
+
+class Resolved(NamedTuple):
+    value: Any
+    origin: str
+    """`--flag`, `environment NAME`, a file with its line, or `default`."""
+
+
+def _one_of(*words: str) -> Callable[[Any], Any]:
+    def read(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"expected {', '.join(words[:-1])} or {words[-1]}")
+        return str(value)
+
+    return read
+
+
+def _at_least_one(value: Any) -> int:
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = 0
+    if number < 1 or isinstance(value, bool):
+        raise ValueError("expected a whole number from 1")
+    return number
+
+
+def _path(value: Any) -> str:
+    if not isinstance(value, str | os.PathLike) or not str(value):
+        raise ValueError("expected a path")
+    return str(value)
+
+
+SETTINGS: Final[tuple[Setting, ...]] = (
+    Setting("state", ".whisper-flow", _path, "Folder of runs and journal; relative to the project."),
+    Setting(
+        "synchronous",
+        "full",
+        _one_of("full", "normal"),
+        "`full` survives a power cut, `normal` a crash of the program.",
+    ),
+    Setting(
+        "grace",
+        "30s",
+        lambda value: (parse_duration(value), str(value))[1],
+        "How long running tasks may go on after a stop.",
+    ),
+    Setting("progress", "auto", _one_of("auto", "live", "plain", "json", "none"), "How a run is shown."),
+    Setting("color", "auto", _one_of("auto", "always", "never"), "When to use colours."),
+    Setting("limits.processes", 8, _at_least_one, "Most processes of tasks at the same time."),
+    Setting("limits.waiting_calls", 64, _at_least_one, "Most calls that wait for somebody else at the same time."),
+)
+_BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(slots=True)
+class Settings:
+    project: Path
+    resolved: dict[str, Resolved]
+    notes: list[str] = field(default_factory=list)
+    """What looks like a mistake but stops nothing: unknown variables, settings in `.env`."""
+
+    def value(self, name: str) -> Any:
+        return self.resolved[name].value
+
+    @property
+    def grace(self) -> float:
+        """Seconds."""
+        return parse_duration(self.value("grace"))
+
+
+def resolve(project: Path, flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
+    """Every setting with its value and origin. `flags` holds what was given on the command line (None: not given).
+
+    Raises UsageError, naming the origin, for a value that is none.
+    """
+    from orchestrator.host.stamp import config_folder
+
+    files = [
+        (_scalars(project / "config" / "whisper-flow.yaml"), "config/whisper-flow.yaml"),
+        (_scalars(config_folder(environ) / "config.yaml"), str(config_folder(environ) / "config.yaml")),
+    ]
+    resolved = {setting.name: _resolve_one(setting, flags, environ, files) for setting in SETTINGS}
+    return Settings(project, resolved, _notes(project, environ))
+
+
+def _resolve_one(
+    setting: Setting, flags: Mapping[str, Any], environ: Mapping[str, str], files: list[tuple[dict[str, Written], str]]
+) -> Resolved:
+    given = flags.get(setting.name)
+    if given is not None:
+        return _checked(setting, given, f"--{setting.name}")
+    if environ.get(setting.variable):
+        return _checked(setting, environ[setting.variable], f"environment {setting.variable}")
+    for written, file in files:
+        if setting.name in written:
+            value, line = written[setting.name]
+            return _checked(setting, value, f"{file}:{line}")
+    return Resolved(setting.default, "default")
+
+
+def _checked(setting: Setting, value: Any, origin: str) -> Resolved:
+    try:
+        return Resolved(setting.read(value), origin)
+    except (ValueError, UnitError) as error:
+        help = getattr(error, "help", None)
+        raise UsageError(f"`{setting.name}` from {origin} is {str(value)!r}: {error}", help=help) from None
+
+
+class Written(NamedTuple):
+    value: Any
+    line: int
+
+
+_SCALAR: Final = re.compile(r"""([a-z_]+)\s*:\s*(?:"([^"]*)"|'([^']*)'|([^\s#"'{\[|>&*!][^#]*?))?\s*(?:#.*)?""")
+
+
+def _scalars(file: Path) -> dict[str, Written]:
+    """The settings written in a configuration file, with their lines.
+
+    Every command comes through here, also the start of a cached plan, where reading YAML properly would cost more than the
+    rest. Settings are plain scalars at the top or under `limits:`, so their lines are read as such; a file where they stand in
+    another shape is read by the real loader.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    if not re.search(
+        rf"^['\"]?({'|'.join(sorted({name.partition('.')[0] for name in _BY_NAME}))})\b", text, re.MULTILINE
+    ):
+        return {}
+    found = _by_line(text)
+    return found if found is not None else _by_loader(text, file)
+
+
+def _by_line(text: str) -> dict[str, Written] | None:
+    """None if a setting is written in a shape that this cannot read."""
+    found: dict[str, Written] = {}
+    section = ""
+    for number, row in enumerate(text.splitlines(), 1):
+        stripped = row.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        indented = row[0] in " \t"
+        if not indented:
+            section = ""
+        name = f"{section}.{stripped.partition(':')[0]}" if indented and section else stripped.partition(":")[0].strip()
+        if not indented and name == "limits":
+            if stripped.partition(":")[2].partition("#")[0].strip():
+                return None
+            section = "limits"
+        elif name.strip("'\"") in _BY_NAME and (section or not indented):
+            match = _SCALAR.fullmatch(stripped)
+            if (
+                match is None
+                or (value := next((part for part in match.groups()[1:] if part is not None), None)) is None
+            ):
+                return None
+            found[name] = Written(value.strip(), number)
+    return found
+
+
+def _by_loader(text: str, file: Path) -> dict[str, Written]:
+    from orchestrator.spec.diagnostics import DiagnosticsError
+    from orchestrator.spec.loader import load_document
+
+    try:
+        document = load_document(text.encode(), file=str(file), tolerant=True)
+    except DiagnosticsError:
+        return {}
+    data = document.data if isinstance(document.data, dict) else {}
+    limits = data.get("limits")
+    nested = {f"limits.{key}": value for key, value in limits.items()} if isinstance(limits, dict) else {}
+    return {name: Written(value, 1) for name, value in {**data, **nested}.items() if name in _BY_NAME}
+
+
+def _notes(project: Path, environ: Mapping[str, str]) -> list[str]:
+    from orchestrator.host.dotenv import read_dotenv
+
+    known = {setting.variable for setting in SETTINGS}
+    notes = []
+    for name in sorted(environ):
+        if name.startswith(ENV_PREFIX) and name not in known and not name.startswith(_OTHER_VARIABLES):
+            near = did_you_mean(name, known)
+            notes.append(f"the variable {name} sets nothing{f'; {near}' if near else ''}")
+    for name in sorted(read_dotenv(project / ".env")):
+        if name in known:
+            notes.append(f"`.env` sets {name}, which is not read: a project's `.env` gives inputs and secrets only")
+    return notes

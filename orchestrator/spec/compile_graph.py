@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from orchestrator.spec.verbs._verb import Verb
 
 
+_INHERITED = ("env", "cwd")
+
+
 @dataclass(slots=True, eq=False)
 class Reason:
     """Why there is an edge: where the file mentions the other task."""
@@ -127,7 +130,9 @@ def _scope(
     scope = ScopeSite(path, parent, owner, depth)
     analysis.scopes.append(scope)
     # What a group says about `env` and `cwd` holds for the tasks in it, nearer than the file's defaults.
-    inherited = {name: owner.near[name] for name in ("env", "cwd") if name in owner.near} if owner is not None else {}
+    inherited: dict[str, Any] = {}
+    if owner is not None:
+        inherited = {name: owner.near[name] for name in _INHERITED if name in owner.near}
     for index, (name, said) in enumerate(tasks.items()):
         verb = verb_of(said)
         near = merged(inherited, said) if inherited else said

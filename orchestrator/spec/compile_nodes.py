@@ -58,7 +58,7 @@ class NodeBuilder:
         return len(self._scopes) - 1
 
     def _outer(self, site: Site, scope: int) -> Node:
-        wrappers = [word for word in ("foreach", "loop") if word in site.task]
+        wrappers: list[str] = [word for word in ("foreach", "loop") if word in site.task]
         return self._layer(site, wrappers, scope, site.scope.depth, outermost=True)
 
     def _layer(self, site: Site, wrappers: list[str], scope: int, depth: int, *, outermost: bool) -> Node:

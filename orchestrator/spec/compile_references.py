@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from orchestrator.core.expressions import (
+    ExpressionError,
+    Reference,
+    has_marks,
+    parse_expression,
+    parse_template,
+    references,
+)
 from orchestrator.core.plan import ORDER, SOFT, VALUE
 
 Path = tuple[str | int, ...]
@@ -34,8 +41,6 @@ STATIC: Final = frozenset(
 """Fields of every task that never hold a template."""
 EXPRESSIONS: Final = ("when", "key", "item_after")
 """Fields of every task that hold a bare expression; so do `foreach` (if it is a text) and `loop.until`."""
-SOFT_FACTS: Final = frozenset({"status", "reason", "error"})
-"""What can be asked about a task however it ended."""
 
 
 class Use(NamedTuple):
@@ -49,20 +54,16 @@ class Use(NamedTuple):
     """Written as `tasks.X.…`."""
     start: int
     end: int
-    """Offsets in the text, of the name alone or of `tasks.X`."""
+    """Offsets in the text of all that was written: the name and its path."""
 
 
 def uses_of_template(text: str) -> tuple[Use, ...]:
     """Empty where the text cannot be parsed: the rules say so."""
-    return _template_uses(text) if "${{" in text or "{%" in text else ()
+    return _template_uses(text) if has_marks(text) else ()
 
 
 @lru_cache(maxsize=4096)
 def _template_uses(text: str) -> tuple[Use, ...]:
-    try:
-        from orchestrator.core.expressions import ExpressionError, parse_template, references
-    except ImportError:  # until the expressions are there
-        return _early(" ".join(re.findall(r"\$\{\{(.*?)\}\}", text)))
     try:
         return tuple(map(_use, references(parse_template(text))))
     except ExpressionError:
@@ -71,33 +72,24 @@ def _template_uses(text: str) -> tuple[Use, ...]:
 
 @lru_cache(maxsize=4096)
 def uses_of_expression(text: str) -> tuple[Use, ...]:
-    try:
-        from orchestrator.core.expressions import ExpressionError, parse_expression, references
-    except ImportError:  # until the expressions are there
-        return _early(text)
+    """The same for a bare expression."""
     try:
         return tuple(map(_use, references(parse_expression(text))))
     except ExpressionError:
         return ()
 
 
-def _early(text: str) -> tuple[Use, ...]:
-    found = re.finditer(r"(?<![.\w'])(tasks\.)?([a-z_]\w*)", text)
-    return tuple(Use(one[2], ORDER if one[1] else VALUE, bool(one[1]), one.start(), one.end()) for one in found)
-
-
-def _use(reference: Any) -> Use:
-    if reference.root == "tasks" and reference.path and isinstance(reference.path[0], str):
-        fact = reference.path[1] if len(reference.path) > 1 else None
-        soft = reference.soft or fact in SOFT_FACTS
-        return Use(reference.path[0], SOFT if soft else ORDER, True, reference.start, reference.end)
-    return Use(reference.root, SOFT if reference.soft else VALUE, False, reference.start, reference.end)
+def _use(reference: Reference) -> Use:
+    path = reference.path
+    if path[0] == "tasks" and len(path) > 1 and isinstance(path[1], str):
+        return Use(path[1], SOFT if reference.soft else ORDER, True, reference.start, reference.end)
+    return Use(str(path[0]), SOFT if reference.soft else VALUE, False, reference.start, reference.end)
 
 
 def texts_in(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     """Every text inside a value that is a template, with its path."""
     if isinstance(value, str):
-        if "${{" in value or "{%" in value:
+        if has_marks(value):
             yield path, value
     elif isinstance(value, dict):
         for key, one in value.items():

@@ -41,4 +41,4 @@ def _optional(source: Any) -> Any:
     field = copy(source)
     if field.is_required():
         field.default = None
-    return (field.annotation if not source.is_required() else field.annotation | None, field)
+    return (field.annotation, field)

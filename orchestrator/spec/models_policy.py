@@ -18,6 +18,7 @@ from orchestrator.spec.models_values import (
     Name,
     Positive,
     Strict,
+    exactly_one_of,
 )
 
 Priority = Literal["low", "normal", "high", "urgent"]
@@ -26,12 +27,12 @@ Priority = Literal["low", "normal", "high", "urgent"]
 class Budget(Strict):
     """Limits on what may be spent. A task's budget is carved from the run's."""
 
-    cost: Money | None = Field(None, description="Most money, with its currency: `$2.00`, `2.00 EUR`.")
-    tokens: Count | None = Field(None, description="Most tokens, in and out together: `400k`.")
-    turns: Count | None = Field(None, description="Most model calls.")
-    time: Duration | None = Field(None, description="Longest duration.")
-    cost_per_day: Money | None = Field(None, description="Most money in one day, over all runs of this workflow.")
-    tokens_per_day: Count | None = Field(None, description="Most tokens in one day, over all runs of this workflow.")
+    cost: Money = Field(None, description="Most money, with its currency: `$2.00`, `2.00 EUR`.")
+    tokens: Count = Field(None, description="Most tokens, in and out together: `400k`.")
+    turns: Count = Field(None, description="Most model calls.")
+    time: Duration = Field(None, description="Longest duration.")
+    cost_per_day: Money = Field(None, description="Most money in one day, over all runs of this workflow.")
+    tokens_per_day: Count = Field(None, description="Most tokens in one day, over all runs of this workflow.")
     on_exceeded: Literal["fail", "ask", "wrap_up"] = Field(
         "fail", description="`ask` waits for a person; `wrap_up` gives an agent one last turn to finish."
     )
@@ -41,7 +42,7 @@ class Budget(Strict):
 class Concurrency(Strict):
     """How many runs of this workflow may be active for one key."""
 
-    key: str | None = Field(None, description="Runs with the same key share the limit. Default: the workflow itself.")
+    key: str = Field(None, description="Runs with the same key share the limit. Default: the workflow itself.")
     max: Positive = Field(1, description="Most active runs for one key.")
     on_conflict: Literal["queue", "skip", "replace", "allow"] = Field(
         "queue", description="What a run does that finds no place: wait, not run, end the older one, run anyway."
@@ -57,13 +58,15 @@ class MissedAll(Strict):
 class Schedule(Strict):
     """One way to start by the clock: exactly one of `cron`, `every` and `at`."""
 
-    cron: str | None = Field(
+    model_config = exactly_one_of("cron", "every", "at")
+
+    cron: str = Field(
         None,
         description="Five fields, or six with seconds first, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.",
     )
-    every: Duration | None = Field(None, description="A fixed distance: `15m`.")
-    at: str | None = Field(None, description="Once, at a date and time: `2030-01-31T09:00`.")
-    timezone: str | None = Field(None, description="IANA time zone. Default: the workflow's.")
+    every: Duration = Field(None, description="A fixed distance: `15m`.")
+    at: str = Field(None, description="Once, at a date and time: `2030-01-31T09:00`.")
+    timezone: str = Field(None, description="IANA time zone. Default: the workflow's.")
     missed: Annotated[Annotated[Literal["skip", "last"], TEXT] | Annotated[MissedAll, MAP], BY_KIND] = Field(
         "skip", description="What happens to ticks that passed while nothing was running: `skip`, `last` or `{all: n}`."
     )
@@ -73,13 +76,13 @@ class Schedule(Strict):
     jitter: Duration = Field(
         "0s", description="Spread starts over this time; the same tick always gets the same delay."
     )
-    when: Expression | None = Field(None, description="A tick is skipped unless this is true.")
+    when: Expression = Field(None, description="A tick is skipped unless this is true.")
     enabled: bool = Field(True, description="Whether the schedule is on.")
-    inputs: dict[Name, Any] | None = Field(None, description="Inputs of the run.")
+    inputs: dict[Name, Any] = Field(None, description="Inputs of the run.")
 
     @model_validator(mode="after")
     def one_clock(self) -> Schedule:
-        given = [name for name in ("cron", "every", "at") if getattr(self, name) is not None]
+        given = [name for name in ("cron", "every", "at") if name in self.model_fields_set]
         if len(given) != 1:
             raise PydanticCustomError("wf_exactly_one", "", {"of": ["cron", "every", "at"], "given": given})
         return self

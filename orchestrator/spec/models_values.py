@@ -72,6 +72,17 @@ MAP: Final = Tag("<map>")
 LIST: Final = Tag("<list>")
 
 
+def exactly_one_of(*names: str) -> ConfigDict:
+    """For the JSON Schema of a model that checks the same itself."""
+    return ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in names]})
+
+
+def not_together(*pairs: tuple[str, str]) -> ConfigDict:
+    """The same for fields that exclude each other."""
+    refused: list[Any] = [{"not": {"required": list(pair)}} for pair in pairs]
+    return ConfigDict(json_schema_extra={"allOf": refused})
+
+
 class ByKey:
     """Tells the JSON Schema generator that exactly one of these keys picks the branch (see `schema.py`)."""
 
@@ -137,6 +148,10 @@ ResourceId = Annotated[
 
 def _unit(parse: Callable[[Any], Any], error: str, *, template: bool = False) -> PlainValidator:
     def check(value: Any) -> Any:
+        if value is None:
+            raise PydanticCustomError(
+                error, "", {"reason": "no value", "help": "give it a value, or take the key away"}
+            )
         if template and isinstance(value, str) and TEMPLATE in value:
             return value
         try:

@@ -39,24 +39,24 @@ class Debounce(Strict):
     """Wait until nothing more comes, then take all that came as a list."""
 
     for_: Duration = Field(alias="for", description="Quiet time that ends the wait.")
-    max: Positive | None = Field(None, description="Do not wait for more than this many.")
+    max: Positive = Field(None, description="Do not wait for more than this many.")
 
 
 class LoadBelow(Strict):
     """The machine is calm."""
 
     below: Annotated[float, Field(gt=0)] = Field(description="System load per core.")
-    for_: Duration | None = Field(None, alias="for", description="For at least this long.")
+    for_: Duration = Field(None, alias="for", description="For at least this long.")
 
 
 class MatcherBase(Strict):
     """Fields that every matcher may have."""
 
-    when: Expression | None = Field(None, description="A match counts only if this is true.")
-    debounce: Annotated[Annotated[Duration, TEXT] | Annotated[Debounce, MAP], DURATION_OR] | None = Field(
+    when: Expression = Field(None, description="A match counts only if this is true.")
+    debounce: Annotated[Annotated[Duration, TEXT] | Annotated[Debounce, MAP], DURATION_OR] = Field(
         None, description="Gather what comes within this time into one match."
     )
-    key: Expression | None = Field(None, description="Two matches with the same key count once.")
+    key: Expression = Field(None, description="Two matches with the same key count once.")
 
 
 class ForMatcher(MatcherBase):
@@ -75,7 +75,7 @@ class CronMatcher(MatcherBase):
     """At the next tick of a cron expression."""
 
     cron: str = Field(description="Five fields, or six with seconds first.")
-    timezone: str | None = Field(None, description="IANA time zone. Default: the workflow's.")
+    timezone: str = Field(None, description="IANA time zone. Default: the workflow's.")
 
 
 class EventMatcher(MatcherBase):
@@ -89,8 +89,8 @@ class MailMatcher(MatcherBase):
 
     mail: str = Field(description="A declared mailbox or agent.")
     min_priority: Priority = Field("low", description="Less urgent mail does not match.")
-    from_: str | None = Field(None, alias="from", description="Only from this sender.")
-    reply_to: str | None = Field(None, description="Only answers to this message.")
+    from_: str = Field(None, alias="from", description="Only from this sender.")
+    reply_to: str = Field(None, description="Only answers to this message.")
 
 
 class FileMatcher(MatcherBase):
@@ -110,7 +110,7 @@ class WorkflowMatcher(MatcherBase):
     """When a run of another workflow ends."""
 
     workflow: str = Field(description="Path of the workflow.")
-    status: Annotated[Annotated[RunEnd, TEXT] | Annotated[list[RunEnd], LIST], BY_KIND] | None = Field(
+    status: Annotated[Annotated[RunEnd, TEXT] | Annotated[list[RunEnd], LIST], BY_KIND] = Field(
         None, description="Only with this end. Default: any."
     )
 
@@ -119,7 +119,7 @@ class WebhookMatcher(MatcherBase):
     """When a request arrives at this path."""
 
     webhook: str = Field(description="Path below `/hooks/`.")
-    secret: Name | None = Field(None, description="Declared secret that signs the request.")
+    secret: Name = Field(None, description="Declared secret that signs the request.")
 
 
 class ManualMatcher(MatcherBase):
@@ -148,7 +148,7 @@ def _trigger(model: type[MatcherBase]) -> type[MatcherBase]:
         model.__name__.replace("Matcher", "Trigger"),
         __base__=model,
         __doc__=model.__doc__,
-        inputs=(dict[Name, Any] | None, Field(None, description="Inputs of the run.")),
+        inputs=(dict[Name, Any], Field(None, description="Inputs of the run.")),
         enabled=(bool, Field(True, description="Whether the trigger is on.")),
     )
     return made

@@ -6,11 +6,11 @@ from typing import Final
 
 RESERVED_IDS: Final[dict[str, str]] = {
     **dict.fromkeys(
-        ("inputs", "env", "secrets", "run", "item", "index", "previous", "round", "tasks"),
+        ("inputs", "env", "secrets", "run", "item", "index", "previous", "round", "loop", "tasks"),
         "a name",
     ),
     **dict.fromkeys(
-        ("and", "or", "not", "in", "is", "if", "else", "elif", "for", "true", "false", "none", "null", "defined"),
+        ("and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "null"),
         "a word",
     ),
     **dict.fromkeys(("range", "product", "now"), "a function"),

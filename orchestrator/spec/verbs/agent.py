@@ -22,10 +22,10 @@ class AgentTask(CachedTask):
         description="Id of a declared agent, an agent written here, or an expression that gives an id."
     )
     prompt: str = Field(description="What the agent is asked.")
-    instructions: str | None = Field(None, description="Added to the agent's own instructions.")
-    model: str | None = Field(None, description="Another model for this task.")
-    files: list[Any] | None = Field(None, description="Files the agent sees: paths, or values of type `file`.")
-    session: str | None = Field(None, description="Name of a conversation to go on with. Default: a fresh one.")
+    instructions: str = Field(None, description="Added to the agent's own instructions.")
+    model: str = Field(None, description="Another model for this task.")
+    files: list[Any] = Field(None, description="Files the agent sees: paths, or values of type `file`.")
+    session: str = Field(None, description="Name of a conversation to go on with. Default: a fresh one.")
     repair: Natural = Field(2, description="How often an answer that does not fit `output` may be corrected.")
 
 

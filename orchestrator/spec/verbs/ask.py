@@ -21,13 +21,13 @@ class AskTask(TaskBase):
     """Ask a person and wait for the answer."""
 
     ask: Annotated[str, Field(min_length=1)] = Field(description="The question.")
-    form: Annotated[dict[Name, TypeSpec], Field(min_length=1)] | None = Field(
+    form: Annotated[dict[Name, TypeSpec], Field(min_length=1)] = Field(
         None, description="What the answer consists of. Default: `{approve: boolean}`."
     )
-    to: list[str] | None = Field(None, description="Who may answer. Default: anybody who can.")
+    to: list[str] = Field(None, description="Who may answer. Default: anybody who can.")
     show: Any = Field(None, description="What the person should see beside the question.")
-    expires: DurationTemplate | None = Field(None, description="How long the question stands.")
-    remind: DurationTemplate | None = Field(None, description="Remind after this time, again and again.")
+    expires: DurationTemplate = Field(None, description="How long the question stands.")
+    remind: DurationTemplate = Field(None, description="Remind after this time, again and again.")
     on_expired: OnExpired = Field("fail", description="Without an answer: fail, skip, or take this answer.")
 
 

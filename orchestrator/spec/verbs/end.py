@@ -14,7 +14,7 @@ class EndTask(TaskBase):
     """End the run at once; what still runs is cancelled."""
 
     end: Literal["succeeded", "failed", "cancelled"] = Field(description="How the run ends.")
-    message: str | None = Field(None, description="Why, for people.")
+    message: str = Field(None, description="Why, for people.")
 
 
 def fields(task: Task, lowering: Lowering) -> dict[str, Any]:

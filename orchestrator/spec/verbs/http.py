@@ -7,12 +7,23 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from orchestrator.core.plan import Effect
 from orchestrator.spec.models_tasks import CachedTask
-from orchestrator.spec.models_values import BY_KIND, FLAG, LIST, MAP, NUMBER, TEXT, Natural, ScalarText, Strict
+from orchestrator.spec.models_values import (
+    BY_KIND,
+    FLAG,
+    LIST,
+    MAP,
+    NUMBER,
+    TEXT,
+    Natural,
+    ScalarText,
+    Strict,
+    not_together,
+)
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb
 
 Method = Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
@@ -22,19 +33,23 @@ _REQUEST_LINE = re.compile(r"([A-Z]+)\s+(\S.*)", re.DOTALL)
 class HttpAuth(Strict):
     """Who is asking."""
 
-    bearer: str | None = Field(None, description="A token.")
-    username: str | None = Field(None, description="User name for basic authentication.")
-    password: str | None = Field(None, description="Password for basic authentication.")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["bearer"]}, {"required": ["username"]}],
+            "dependencies": {"password": ["username"]},
+        }
+    )
+
+    bearer: str = Field(None, description="A token.")
+    username: str = Field(None, description="User name for basic authentication.")
+    password: str = Field(None, description="Password for basic authentication.")
 
     @model_validator(mode="after")
     def one_way(self) -> HttpAuth:
-        if self.bearer is not None and (self.username is not None or self.password is not None):
-            raise PydanticCustomError(
-                "wf_together",
-                "",
-                {"first": "bearer", "second": "username" if self.username is not None else "password"},
-            )
-        if self.bearer is None and self.username is None:
+        given = [name for name in ("bearer", "username", "password") if name in self.model_fields_set]
+        if "bearer" in given and len(given) > 1:
+            raise PydanticCustomError("wf_together", "", {"first": "bearer", "second": given[1]})
+        if not given or given == ["password"]:
             raise PydanticCustomError("wf_exactly_one", "", {"of": ["bearer", "username"], "given": []})
         return self
 
@@ -42,14 +57,16 @@ class HttpAuth(Strict):
 class Request(Strict):
     """One request."""
 
+    model_config = not_together(("json", "body"), ("json", "form"), ("body", "form"))
+
     method: Method = Field("GET", description="What to do.")
     url: str = Field(description="Address.")
-    query: dict[str, Any] | None = Field(None, description="Parameters after the `?`.")
-    headers: dict[str, ScalarText] | None = Field(None, description="Headers.")
+    query: dict[str, Any] = Field(None, description="Parameters after the `?`.")
+    headers: dict[str, ScalarText] = Field(None, description="Headers.")
     json_: Any = Field(None, alias="json", description="Body as JSON.")
     body: Any = Field(None, description="Body as text.")
-    form: dict[str, Any] | None = Field(None, description="Body as a form.")
-    auth: HttpAuth | None = Field(None, description="Who is asking.")
+    form: dict[str, Any] = Field(None, description="Body as a form.")
+    auth: HttpAuth = Field(None, description="Who is asking.")
     follow: Annotated[Annotated[bool, FLAG] | Annotated[Natural, NUMBER], BY_KIND] = Field(
         False, description="Whether redirects are followed, or how many. Every address is checked."
     )

@@ -16,7 +16,7 @@ class PythonTask(CachedTask):
     python: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")] = Field(
         description="`module:function`; the module is found from the project's root."
     )
-    args: dict[str, Any] | None = Field(None, description="Keyword arguments.")
+    args: dict[str, Any] = Field(None, description="Keyword arguments.")
 
 
 def fields(task: Task, lowering: Lowering) -> dict[str, Any]:

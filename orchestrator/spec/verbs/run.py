@@ -27,7 +27,7 @@ class RunTask(CachedTask):
     shell: Literal["bash", "sh", "python"] = Field(
         "bash", description="Who reads the text. `bash` runs with `-eo pipefail`; without bash, `sh -e` is used."
     )
-    args: list[Any] | None = Field(None, description='Arguments of the script: `"$@"`.')
+    args: list[Any] = Field(None, description='Arguments of the script: `"$@"`.')
     stdin: Any = Field(
         None, description="Standard input: text as it is, anything else as JSON. For values of any size."
     )

@@ -16,7 +16,7 @@ class ToolTask(CachedTask):
     tool: Annotated[str, Field(min_length=1)] = Field(
         description="Name of the tool: built in, or `server.tool` of an MCP server."
     )
-    args: dict[str, Any] | None = Field(None, description="Its arguments.")
+    args: dict[str, Any] = Field(None, description="Its arguments.")
 
 
 def fields(task: Task, lowering: Lowering) -> dict[str, Any]:

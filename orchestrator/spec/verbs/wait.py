@@ -19,7 +19,7 @@ class WaitTask(TaskBase):
     """Wait for a time, or until something happens."""
 
     wait: WaitFor = Field(description="A duration, a matcher, or a list of matchers of which the first wins.")
-    expires: DurationTemplate | None = Field(None, description="How long to wait at most.")
+    expires: DurationTemplate = Field(None, description="How long to wait at most.")
     on_expired: OnExpired = Field("fail", description="When nothing came: fail, skip, or take this value.")
 
 

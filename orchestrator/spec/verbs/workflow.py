@@ -16,7 +16,7 @@ class WorkflowTask(CachedTask):
     workflow: Annotated[str, Field(min_length=1)] = Field(
         description="Path of the file: from the project's root, or beginning with `./` from this file's folder."
     )
-    inputs: dict[str, Any] | None = Field(None, description="Its inputs.")
+    inputs: dict[str, Any] = Field(None, description="Its inputs.")
     detach: bool = Field(False, description="Start it and go on; the value is `{run_id}`.")
 
 

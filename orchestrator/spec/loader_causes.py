@@ -31,7 +31,11 @@ class _Scene(NamedTuple):
 
     @property
     def char(self) -> str:
-        return self.text[self.at : self.at + 1]
+        return self.char_at(self.at)
+
+    def char_at(self, offset: int) -> str:
+        """Empty at the end of the text."""
+        return self.text[offset : offset + 1]
 
     @property
     def line_start(self) -> int:
@@ -116,7 +120,7 @@ def _reference(scene: _Scene) -> Diagnostic | None:
 
 def _indicator(scene: _Scene, start: int, meaning: str) -> Diagnostic:
     """A value that starts with a character YAML keeps for itself."""
-    char = scene.text[start]
+    char = scene.char_at(start)
     line_start = scene.lines.starts[scene.lines.place(start)[0] - 1]
     in_flow = any(bracket in scene.text[line_start:start] for bracket in "[{")
     end = scene.line_end if scene.lines.place(start)[0] == scene.lines.place(scene.at)[0] else start + 1
@@ -158,7 +162,7 @@ def _second_quotes(scene: _Scene) -> Diagnostic | None:
     if not before.endswith(('"', "'")) or not scene.problem.startswith("did not find expected"):
         return None
     close = scene.line_start + len(before) - 1
-    quote = scene.text[close]
+    quote = scene.char_at(close)
     other = "single" if quote == '"' else "double"
     inside = "doubled (`''`)" if quote == "'" else 'written as `\\"`'
     end = max(scene.line_end, scene.at + 1)
@@ -275,7 +279,9 @@ def _brackets(scene: _Scene) -> Diagnostic | None:
 def _unclosed(scene: _Scene, message: str | None) -> Diagnostic | None:
     if scene.opened is None:
         return None
-    char = scene.text[scene.opened]
+    char = scene.char_at(scene.opened)
+    if char not in ("[", "{"):
+        return None
     if message is None:
         return scene.error(
             "WF101", f"this `{char}` is never closed", scene.opened, scene.opened + 1,
@@ -288,10 +294,10 @@ def _unclosed(scene: _Scene, message: str | None) -> Diagnostic | None:
 def _text_after_bracket(scene: _Scene) -> Diagnostic | None:
     before = scene.before.rstrip()
     key = _KEY.match(scene.text, scene.line_start, scene.at)
-    if key is None or not before.endswith(("]", "}")) or scene.text[key.end()] not in "[{":
+    if key is None or not before.endswith(("]", "}")) or scene.char_at(key.end()) not in ("[", "{"):
         return None
     start, end = key.end(), scene.line_end
-    value, char = scene.text[start:end], scene.text[start]
+    value, char = scene.text[start:end], scene.char_at(start)
     safe = " #" not in value
     return scene.error(
         "WF134",
@@ -328,7 +334,7 @@ def _no_colon(scene: _Scene) -> Diagnostic | None:
 def _open_quote(scene: _Scene) -> Diagnostic | None:
     if "quoted scalar" not in scene.context or "unexpected" not in scene.problem or scene.opened is None:
         return None
-    quote = scene.text[scene.opened]
+    quote = scene.char_at(scene.opened)
     return scene.error(
         "WF101", f"this `{quote}` is never closed", scene.opened, scene.opened + 1,
         help=f"close it; a text that only begins with {quote} needs the other kind of quotes around it",

@@ -25,17 +25,17 @@ def formats() -> list[str]:
 
 
 def render(
-    format: str,
+    name: str,
     diagnostics: Sequence[Diagnostic],
     sources: Mapping[str, str],
     summary: Summary | None = None,
     **options: Any,
 ) -> str:
-    """The whole report, with a final newline unless it is empty. `options`: `color` for text; unknown formats are a UsageError."""
+    """The whole report, with a final newline. `options`: `color` for text. An unknown format is a UsageError."""
     known = formats()
-    if format not in known:
-        raise UsageError(f"unknown format `{format}`", help=did_you_mean(format, known) or f"one of {', '.join(known)}")
-    made: str = import_module(f"{__name__}.{format}").render(
+    if name not in known:
+        raise UsageError(f"unknown format `{name}`", help=did_you_mean(name, known) or f"one of {', '.join(known)}")
+    made: str = import_module(f"{__name__}.{name}").render(
         diagnostics, sources, summary or summarise(diagnostics), **options
     )
     return made

@@ -106,8 +106,14 @@ _READING: Final = (
         "All values are JSON. `.inf`, `.nan`, and integers beyond 64 bits do not fit; in quotes they are texts.",
         bad="set: {id: 123456789012345678901234567890}", good="set: {id: '123456789012345678901234567890'}",
     ),
-    _code("WF120", "not-a-mapping", "The file is not a mapping.", "A workflow is a mapping.", good="name: hello\ntasks:\n  hi: {run: echo hello}"),
-    _code("WF121", "directive", "A YAML directive is used.", "Lines that start with `%` before the document are not used here; only `%YAML 1.2` is let pass."),
+    _code(
+        "WF120", "not-a-mapping", "The file is not a mapping.", "A workflow is a mapping.",
+        good="name: hello\ntasks:\n  hi: {run: echo hello}",
+    ),
+    _code(
+        "WF121", "directive", "A YAML directive is used.",
+        "Lines that start with `%` before the document are not used here; only `%YAML 1.2` is let pass.",
+    ),
 )  # fmt: skip
 
 _EATEN: Final = (
@@ -131,8 +137,8 @@ _EATEN: Final = (
     ),
     _code(
         "WF134", "text-starts-with-punctuation", "A text begins with a character that YAML keeps for itself.",
-        """A value cannot begin with `*`, `&`, `!`, `%`, `@`, a backtick, `>`, `|`, `[` or `{` unless the YAML meaning is meant: alias, anchor,
-        tag, directive, two reserved characters, two kinds of blocks, list, mapping. In quotes it is text.""",
+        """A value cannot begin with `*`, `&`, `!`, `%`, `@`, a backtick, `>`, `|`, `[` or `{` unless the YAML meaning is meant:
+        alias, anchor, tag, directive, two reserved characters, two kinds of blocks, list, mapping. In quotes it is text.""",
         bad="prompt: [draft] Write an announcement", good="prompt: '[draft] Write an announcement'",
     ),
     _code(

@@ -50,8 +50,8 @@ def holds(content: bytes) -> None:
         assert one.span[:2] <= one.span[2:]
         assert 1 <= one.span.column <= len(lines[one.span.line - 1]) + 2
         assert "\n" not in one.message
-    for format in formats():
-        render(format, findings, {"x.yaml": text})
+    for name in formats():
+        render(name, findings, {"x.yaml": text})
 
 
 def _scalars_stand_where_they_should(document: Document) -> None:

@@ -93,14 +93,14 @@ def test_a_label_in_another_file_gets_its_own_excerpt() -> None:
     assert "  ::: b.yaml:1:4\n   |\n 1 | y: 2\n   |    - there\n" in shown
 
 
-@pytest.mark.parametrize("format", ["text", "concise", "github", "junit"])
-def test_text_that_a_terminal_would_obey_is_shown_and_not_sent(format: str) -> None:
+@pytest.mark.parametrize("name", ["text", "concise", "github", "junit"])
+def test_text_that_a_terminal_would_obey_is_shown_and_not_sent(name: str) -> None:
     evil = "\x1b]0;owned\x07 \u202eabc\u2066 \x9b31m\x08"
     finding = Diagnostic(
         code="WF101", severity="error", message=f"bad `{evil}`", file=f"x{evil}.yaml", label=evil, help=evil,
         labels=(Label(Span(1, 1, 1, 2), evil),),
     )  # fmt: skip
-    shown = render(format, [finding], {f"x{evil}.yaml": f"{evil}\n"})
+    shown = render(name, [finding], {f"x{evil}.yaml": f"{evil}\n"})
     assert not any(char in shown for char in "\x1b\x07\u202e\u2066\x9b\x08")
 
 

@@ -19,7 +19,7 @@ from orchestrator.errors import NotFoundError
 def names(package: str) -> tuple[str, ...]:
     """The plug-ins in a package, sorted, as users write them. Imports the package, none of its modules."""
     path = importlib.import_module(package).__path__
-    found = (module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_"))
+    found = (m.name for m in pkgutil.iter_modules(path) if not m.ispkg and not m.name.startswith("_"))
     return tuple(sorted(name.replace("_", "-") for name in found))
 
 

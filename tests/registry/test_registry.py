@@ -15,6 +15,8 @@ def plugins(tmp_path, monkeypatch):
     (package / "plain.py").write_text("PLUGIN = 'plain'\n")
     (package / "two_words.py").write_text("PLUGIN = 'two words'\n")
     (package / "_support.py").write_text("raise AssertionError('never imported')\n")
+    (package / "a_package").mkdir()
+    (package / "a_package" / "__init__.py").write_text("")
     (package / "broken.py").write_text("raise ValueError('its own fault')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     registry.names.cache_clear()

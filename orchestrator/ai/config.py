@@ -1,0 +1,134 @@
+"""AILoopConfig: what one loop asks its model with. Unknown keys and wrong types are errors, nothing is guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+from orchestrator.errors import UsageError
+from orchestrator.ports.chat_model import parse_model
+
+TIMEOUT_S: Final = 600.0
+"""One request, if nothing else is said."""
+
+
+@dataclass(slots=True, kw_only=True, frozen=True)
+class AILoopConfig:
+    """Settings that are None are not sent: the provider's own default holds."""
+
+    model: str
+    """`provider/model` or `provider:model`."""
+    temperature: float | None = None
+    """0 to 2."""
+    max_tokens: int | None = None
+    """Most output tokens of one answer."""
+    timeout: float = TIMEOUT_S
+    """Seconds for one request, its whole stream included."""
+    retries: int = 3
+    """More tries of one request where the provider is overloaded, out of reach, too slow or limits the rate."""
+    retry_delay: float = 1.0
+    """Seconds before the first of them; it doubles, and is never less than what the provider asks for."""
+    max_turns: int = 32
+    """Most answers of the model to one prompt, tool calls and repairs included."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Everything else the provider knows: `top_p`, `seed`, `stop`, … and the keys of `extra`."""
+
+    def __post_init__(self) -> None:
+        try:
+            parse_model(self.model)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        _within("temperature", self.temperature, 0, 2)
+        _within("max_tokens", self.max_tokens, 1, None)
+        _within("timeout", self.timeout, 0.001, None)
+        _within("retries", self.retries, 0, 100)
+        _within("retry_delay", self.retry_delay, 0, None)
+        _within("max_turns", self.max_turns, 1, 10_000)
+
+    @property
+    def provider(self) -> str:
+        return parse_model(self.model)[0]
+
+    @property
+    def model_name(self) -> str:
+        """The model without its provider."""
+        return parse_model(self.model)[1]
+
+    def recorded(self) -> dict[str, Any]:
+        """All settings but the model, as they stand in the conversation's record."""
+        own = {name: getattr(self, name) for name in _OWN if name != "model" and getattr(self, name) is not None}
+        return {**own, "settings": dict(self.settings)}
+
+
+_OWN: Final = tuple(f.name for f in fields(AILoopConfig) if f.name != "settings")
+
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "model": (str,),
+    "temperature": (int, float),
+    "max_tokens": (int,),
+    "timeout": (int, float),
+    "retries": (int,),
+    "retry_delay": (int, float),
+    "max_turns": (int,),
+}
+
+
+def loop_config(mapping: Mapping[str, Any], known: frozenset[str] = frozenset()) -> AILoopConfig:
+    """An `ai_config` mapping as AILoopConfig; `known` are the provider's own settings, also taken from under `extra`.
+
+    Keys whose value is None count as absent. Raises UsageError that names the key and the near ones.
+    """
+    given = {key: value for key, value in mapping.items() if value is not None}
+    extra = given.pop("extra", {})
+    if not isinstance(extra, Mapping):
+        raise UsageError(f"`extra` must be a mapping, got {type(extra).__name__}")
+    if not given.get("model"):
+        raise UsageError("no model is named", help="set `model: provider/model`, for example `openai/gpt-5-mini`")
+    own: dict[str, Any] = {}
+    settings: dict[str, Any] = dict(extra)
+    for key, value in given.items():
+        if key in _TYPES:
+            own[key] = _typed(key, value)
+        else:
+            settings[key] = value
+    for key in settings:
+        if key not in known:
+            raise UsageError(f"unknown setting `{key}` for model {own['model']}", help=_near(key, known))
+    return AILoopConfig(**own, settings=settings)
+
+
+def _typed(key: str, value: Any) -> Any:
+    if key == "timeout" and isinstance(value, str):
+        return _seconds(value)
+    if isinstance(value, bool) or not isinstance(value, _TYPES[key]):
+        raise UsageError(f"`{key}` must be {_words(_TYPES[key])}, got {value!r}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    unit = text.lstrip("0123456789.")
+    if unit in units and text != unit:
+        return float(text[: -len(unit)]) * units[unit]
+    raise UsageError(f"`timeout` must be a duration, got {text!r}", help="for example `90s`")
+
+
+def _words(types: tuple[type, ...]) -> str:
+    if str in types:
+        return "a text"
+    return "a number" if float in types else "a whole number"
+
+
+def _within(name: str, value: float | None, low: float, high: float | None) -> None:
+    if value is None:
+        return
+    if value < low or (high is not None and value > high):
+        bounds = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise UsageError(f"`{name}` must be {bounds}, got {value!r}")
+
+
+def _near(key: str, known: frozenset[str]) -> str | None:
+    from orchestrator.spec.suggest import did_you_mean  # only a mistake pays for it
+
+    return did_you_mean(key, sorted({*known, *_OWN}))

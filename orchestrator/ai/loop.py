@@ -1,0 +1,284 @@
+"""AILoop: one agent, one conversation, one config. As many at once as you like; they share nothing but connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from orchestrator.ai.budgets import Budgets
+from orchestrator.ai.config import AILoopConfig
+from orchestrator.ai.delegation import LoopDelegates, LoopVoice
+from orchestrator.ai.drive import Drive, Surroundings
+from orchestrator.ai.output import read_output
+from orchestrator.ai.prices import PriceBook
+from orchestrator.ai.record import SessionRecord
+from orchestrator.core.budget import Account, amount
+from orchestrator.core.messages import File, Image, Message, Usage, user
+from orchestrator.core.plan import Retry
+from orchestrator.core.session import decide
+from orchestrator.core.session_events import Asked, Recovered, Terms
+from orchestrator.core.session_state import Exchange, Session, usage_since_asked
+from orchestrator.errors import TaskError, UsageError
+from orchestrator.ports.chat_model import ChatModel, parse_model
+from orchestrator.ports.clock import Clock
+from orchestrator.ports.tool import Tool
+
+
+@dataclass(slots=True, kw_only=True, frozen=True)
+class LoopAnswer:
+    value: Any
+    """The text, or what fits `output_schema`."""
+    text: str
+    model: str
+    """`provider/model`, as configured."""
+    finish: str
+    """`stop`, or `length` if max_tokens cut it."""
+    usage: Usage
+    requests: int
+    """Model requests since it was asked for, failed ones included."""
+    turns: int
+    cost: float | None
+    """None: nothing was paid, or the price is unknown."""
+    currency: str
+    synthetic: bool
+
+
+class AILoop:
+    """Ask it, and it answers; what was said before stays in its conversation.
+
+    Made by an AILoopFactory. One question at a time: a second `ask` waits for the first.
+    """
+
+    def __init__(
+        self,
+        agent_id: str,
+        config: AILoopConfig,
+        *,
+        model: ChatModel,
+        open_record: Callable[[], SessionRecord],
+        delegates: LoopDelegates,
+        clock: Clock,
+        prices: PriceBook,
+        budgets: Budgets,
+        accounts: Iterable[Account] = (),
+        tools: Iterable[Tool] = (),
+        instructions: str = "",
+        run_id: str = "",
+        task_id: str = "",
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.agent_id = agent_id
+        self.config = config
+        self.instructions = instructions
+        self.delegate_manager = delegates
+        self._open_record = open_record
+        self._record: SessionRecord | None = None
+        self._drive: Drive | None = None
+        self._turnstile = asyncio.Lock()
+        self._held = False
+        self._stopped: str | None = None
+        self._closed = False
+        self._began = False
+        self._around = Surroundings(
+            model=model,
+            voice=LoopVoice(delegates, self, run_id=run_id, task_id=task_id, agent_id=agent_id),
+            prices=prices,
+            budgets=budgets,
+            accounts=tuple(accounts),
+            clock=clock,
+            sleep=sleep,
+            tools={tool.spec.name: tool for tool in tools},
+        )
+
+    def get_delegate_manager(self) -> LoopDelegates:
+        return self.delegate_manager
+
+    @property
+    def conversation(self) -> tuple[Message, ...]:
+        """What has been said so far, the system's instructions not included."""
+        return tuple(self._read().session.messages)
+
+    @property
+    def busy(self) -> bool:
+        return self._drive is not None
+
+    async def ask(
+        self,
+        prompt: str,
+        *,
+        key: str | None = None,
+        files: Iterable[Image | File] = (),
+        instructions: str | None = None,
+        output_schema: dict[str, Any] | None = None,
+        repair: int = 2,
+        deadline: float | None = None,
+        publish: Callable[[str, dict[str, Any]], None] = lambda type, data: None,
+        control: Callable[[], str | None] = lambda: None,
+    ) -> LoopAnswer:
+        """One prompt, until its answer. Asked again under the same `key`, it goes on at its last recorded turn.
+
+        `instructions` are added to the loop's own; `deadline` is in epoch seconds. Raises TaskError of the type that says
+        what happened (`cancelled` after `stop`); its meta has `partial`, `usage`, `cost`, `turns`. JournalError goes out as
+        it is, and the next `ask` reads the record anew.
+        """
+        async with self._turnstile:
+            self._check_usable()
+            try:
+                session = self._read().session
+                key = key if key is not None else f"{len(session.exchanges) + 1}"
+                prompted = user(prompt, *[await self._kept(file) for file in files])
+                terms = self._terms(instructions, output_schema, repair)
+                return await self._exchange(Asked(key, terms, prompted, deadline), publish, control)
+            except TaskError:
+                raise
+            except BaseException:
+                self._record = None
+                raise
+
+    def stop(self, reason: str = "stop") -> None:
+        """End the question in progress within one event of its stream; what has arrived is kept. Later ones are refused."""
+        self._stopped = reason
+        if self._drive is not None:
+            self._drive.stop(reason)
+
+    def pause(self) -> None:
+        """Send no further request until `resume`; one that is out is finished."""
+        self._hold(True)
+
+    def resume(self) -> None:
+        self._hold(False)
+
+    def _hold(self, held: bool) -> None:
+        self._held = held
+        if self._drive is not None:
+            self._drive.hold(held)
+
+    async def close(self) -> None:
+        """Stop what is in progress and end the conversation here; its record stays. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self.stop("close")
+        async with self._turnstile:
+            if self._began:
+                self._around.voice.session_ended("closed")
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise UsageError(f"the loop of agent {self.agent_id!r} is closed")
+        if self._stopped is not None:
+            raise TaskError("cancelled", f"agent {self.agent_id!r} was stopped")
+
+    def _read(self) -> SessionRecord:
+        if self._record is None:
+            self._record = self._open_record()
+            if self._record.session.exchange is not None:
+                unsafe = {name for name, tool in self._around.tools.items() if tool.effect == "at_most_once"}
+                self._note(Recovered(frozenset(unsafe)))
+        return self._record
+
+    def _note(self, given: Asked | Recovered) -> None:
+        assert self._record is not None
+        self._record.note(decide(self._record.session, given, self._around.clock.now()))
+
+    def _terms(self, instructions: str | None, output_schema: dict[str, Any] | None, repair: int) -> Terms:
+        config = self.config
+        return Terms(
+            agent=self.agent_id,
+            model=config.model,
+            instructions="\n\n".join(text for text in (self.instructions, instructions) if text),
+            settings=config.recorded(),
+            tools=tuple(self._around.tools),
+            output_schema=output_schema,
+            repair=repair,
+            retry=Retry(max=config.retries, delay=config.retry_delay, backoff=2.0, jitter=0.2, within=600.0),
+            turns_max=config.max_turns,
+        )
+
+    async def _kept(self, file: Image | File) -> Image | File:
+        """The file as it stands in the record: by hash, where there is a journal."""
+        journal = self._read().journal
+        if journal is None or not file.data:
+            return file
+        digest = await asyncio.to_thread(journal.put_blob, file.data)
+        return msgspec.structs.replace(file, data=b"", digest=digest)
+
+    async def _exchange(
+        self, asked: Asked, publish: Callable[[str, dict[str, Any]], None], control: Callable[[], str | None]
+    ) -> LoopAnswer:
+        record, voice = self._read(), self._around.voice
+        voice.in_session(record.session.id)
+        resumed = asked.key in record.session.exchanges
+        self._note(asked)
+        if not self._began:
+            self._began = True
+            voice.session_started(self.config.model)
+        exchange = record.session.exchanges[asked.key]
+        self._check_same_provider(exchange)
+        if exchange.open:
+            voice.loop_started(exchange.terms.model, resumed)
+            await self._run(record, exchange, publish, control)
+        return self._answer(record.session, exchange)
+
+    def _check_same_provider(self, exchange: Exchange) -> None:
+        asked_of = exchange.terms.model
+        if exchange.open and parse_model(asked_of)[0] != self.config.provider:
+            help = "finish it with that model, or ask anew under another key"
+            raise UsageError(f"this was asked of {asked_of} and is not answered yet", help=help)
+
+    async def _run(
+        self,
+        record: SessionRecord,
+        exchange: Exchange,
+        publish: Callable[[str, dict[str, Any]], None],
+        control: Callable[[], str | None],
+    ) -> None:
+        drive = Drive(self._around, record, publish=publish, control=control, timeout=self.config.timeout)
+        drive.hold(self._held)
+        self._drive = drive
+        try:
+            await drive.run()
+        finally:
+            self._drive = None
+            self._around.voice.loop_stopped(exchange.terms.model, exchange.phase, exchange.turn)
+
+    def _answer(self, session: Session, exchange: Exchange) -> LoopAnswer:
+        usage, cost, requests = usage_since_asked(session, exchange.key)
+        if exchange.phase != "ended":
+            raise self._error(exchange, usage, cost)
+        schema = exchange.terms.output_schema
+        return LoopAnswer(
+            value=exchange.text if schema is None else read_output(exchange.text, schema).value,
+            text=exchange.text,
+            model=exchange.terms.model,
+            finish=exchange.finish,
+            usage=usage,
+            requests=requests,
+            turns=exchange.turn,
+            cost=amount(cost) if cost is not None else None,
+            currency=self._around.prices.currency,
+            synthetic=self._around.model.synthetic,
+        )
+
+    def _error(self, exchange: Exchange, usage: Usage, cost: int | None) -> TaskError:
+        meta: Mapping[str, Any] = {
+            "partial": exchange.partial,
+            "model": exchange.terms.model,
+            "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
+            "cost": amount(cost) if cost is not None else None,
+            "turns": exchange.turn,
+        }
+        failure = exchange.failure
+        if failure is None:
+            return TaskError("cancelled", f"agent {exchange.terms.agent!r} was stopped", meta=dict(meta))
+        retry_after = {} if failure.retry_after is None else {"retry_after": failure.retry_after}
+        return TaskError(
+            failure.type,  # type: ignore[arg-type]  # recorded as text; written from an ErrorType
+            failure.message,
+            help=failure.help,
+            meta={**meta, **retry_after},
+        )

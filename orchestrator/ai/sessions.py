@@ -1,0 +1,151 @@
+"""`Sessions` for agent tasks: every call gets its loop, its conversation by name, its budgets, and gives back an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from orchestrator.ai.attachments import attachments
+from orchestrator.ai.config import AILoopConfig
+from orchestrator.ai.factory import AILoopFactory
+from orchestrator.ai.loop import AILoop, LoopAnswer
+from orchestrator.ai.manager import AILoopManager
+from orchestrator.core.budget import Account
+from orchestrator.errors import CredentialsError, NotFoundError, TaskError, UsageError
+from orchestrator.ports.chat_model import parse_model
+from orchestrator.ports.services import AgentAnswer, AgentCall
+from orchestrator.ports.tool import Tool
+
+Tools = Callable[[AgentCall], Iterable[Tool]]
+
+
+def no_tools(call: AgentCall) -> Iterable[Tool]:
+    return ()
+
+
+class AgentSessions:
+    """Implements ports.Sessions over one AILoopManager."""
+
+    def __init__(self, factory: AILoopFactory, *, tools: Tools = no_tools) -> None:
+        self.manager = AILoopManager(factory)
+        self._factory = factory
+        self._tools = tools
+        self._users: dict[str, int] = {}
+        """How many calls use a conversation's loop now; the last one out closes it."""
+
+    async def run_turns(self, call: AgentCall) -> AgentAnswer:
+        """One agent task. Cancelled or crashed, it goes on at its last recorded turn when called again with the same key.
+
+        Raises TaskError; `auth` and `invalid_input` where the agent cannot be asked at all.
+        """
+        try:
+            stream = conversation(call)
+            loop = self._loop(call, stream)
+        except CredentialsError as error:
+            raise TaskError("auth", error.message, help=error.help) from error
+        except (NotFoundError, UsageError) as error:
+            raise TaskError("invalid_input", error.message, help=error.help) from error
+        self._users[stream] = self._users.get(stream, 0) + 1
+        try:
+            return await self._ask(loop, call)
+        finally:
+            self._users[stream] -= 1
+            if not self._users[stream]:
+                del self._users[stream]
+                await self.manager.remove_ai_loop(stream)
+
+    async def _ask(self, loop: AILoop, call: AgentCall) -> AgentAnswer:
+        files = await asyncio.to_thread(attachments, call.files, call.project, self._factory.journal)
+        answer = await loop.ask(
+            call.prompt,
+            key=call.key,
+            files=files,
+            instructions=call.instructions,
+            output_schema=call.output_schema,
+            repair=call.repair,
+            deadline=call.deadline,
+            publish=call.publish,
+            control=call.control,
+        )
+        return _agent_answer(answer)
+
+    def _loop(self, call: AgentCall, stream: str) -> AILoop:
+        loop = self.manager.get_or_create_ai_loop(
+            call.agent_id,
+            self.config(call),
+            loop_id=stream,
+            instructions=call.agent.get("instructions") or "",
+            tools=self._tools(call),
+            worker=call.worker,
+            accounts=self._accounts(call),
+            stream=stream,
+            run_id=call.run_id,
+            task_id=call.task,
+        )
+        if loop.agent_id != call.agent_id:
+            raise UsageError(f"conversation {call.session!r} is in use by agent {loop.agent_id!r}")
+        return loop
+
+    def config(self, call: AgentCall) -> AILoopConfig:
+        """What this call asks its model with: worker, then agent, then the task's own `model`. The nearer wins."""
+        return self._factory.config(loop_settings(call.agent, call.worker, call.model))
+
+    def _accounts(self, call: AgentCall) -> tuple[Account, ...]:
+        return tuple(
+            self._factory.budgets.account(
+                limits["name"], limits, streams=limits.get("streams") or f"{call.run_id}/agent/"
+            )
+            for limits in call.budgets
+        )
+
+    async def preload(self, models: Iterable[str]) -> None:
+        """Import, off the event loop, what live providers need, while earlier tasks run. Never fails."""
+        for name in {parse_model(model)[0] for model in models}:
+            preload = getattr(self._factory.pool.provider(name), "preload", None)
+            if preload is not None:
+                await asyncio.to_thread(preload)
+
+    async def close(self) -> None:
+        await self.manager.cleanup()
+
+
+def conversation(call: AgentCall) -> str:
+    """The stream's name in the journal: by the session's name where there is one, else by the task's own key."""
+    return f"{call.run_id}/agent/{'@' + call.session if call.session else call.key}"
+
+
+def loop_settings(
+    agent: Mapping[str, Any], worker: Mapping[str, Any] | None, model: str | None = None
+) -> dict[str, Any]:
+    """The merged `ai_config` mapping of an agent. Raises UsageError if nothing says which model."""
+    worker = worker or {}
+    base = {k: v for k, v in (worker.get("base_config") or {}).items() if k != "base_url"}
+    merged = base | {k: v for k, v in (agent.get("ai_config") or {}).items() if v is not None}
+    if base.get("extra") and merged.get("extra"):
+        merged["extra"] = {**base["extra"], **merged["extra"]}
+    of_worker = f"{worker['provider']}/{worker['model_name']}" if worker else None
+    merged["model"] = model or agent.get("model") or merged.get("model") or of_worker
+    return merged
+
+
+def _agent_answer(answer: LoopAnswer) -> AgentAnswer:
+    usage = {
+        "input_tokens": answer.usage.input_tokens,
+        "output_tokens": answer.usage.output_tokens,
+        "requests": answer.requests,
+    }
+    if answer.usage.cached_tokens:
+        usage["cached_tokens"] = answer.usage.cached_tokens
+    if answer.usage.reasoning_tokens:
+        usage["reasoning_tokens"] = answer.usage.reasoning_tokens
+    return AgentAnswer(
+        value=answer.value,
+        text=answer.text,
+        model=answer.model,
+        usage=usage,
+        cost=answer.cost,
+        synthetic=answer.synthetic,
+        turns=answer.turns,
+        finish=answer.finish,
+    )

@@ -84,8 +84,8 @@ def own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     return home
 
 
-@pytest.fixture
-def tool_env() -> dict[str, str]:
+@pytest.fixture(scope="session")
+def session_tool_env() -> dict[str, str]:
     """The environment for pip, npm, pre-commit and the like: as it was, without our variables and without keys."""
     return {name: value for name, value in _AS_IT_WAS.items() if not name.startswith(_NEVER_SEEN)}
 

@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.core.plan import Plan, sealed
 from orchestrator.spec import compile_values
 from orchestrator.spec.compile_nodes import NodeBuilder
-from orchestrator.spec.compile_site import SiteLowering
+from orchestrator.spec.compile_site import SiteLowering, input_schemas
 from orchestrator.spec.diagnostics import DiagnosticsError, has_errors
 from orchestrator.spec.load import Workflow, load_workflow
 
@@ -53,7 +53,7 @@ class _Lowering:
         assert main == 0
         on_failure = builder.add(analysis.on_failure, 0) if analysis.on_failure is not None else None
         on_finally = builder.add(analysis.on_finally, 0) if analysis.on_finally is not None else None
-        inputs, required = site.inputs()
+        inputs, required = input_schemas(workflow.data)
         data = workflow.data
         return Plan(
             workflow=workflow.identity,

@@ -80,10 +80,10 @@ def uses_of_expression(text: str) -> tuple[Use, ...]:
 
 
 def _use(reference: Reference) -> Use:
-    path = reference.path
-    if path[0] == "tasks" and len(path) > 1 and isinstance(path[1], str):
-        return Use(path[1], SOFT if reference.soft else ORDER, True, reference.start, reference.end)
-    return Use(str(path[0]), SOFT if reference.soft else VALUE, False, reference.start, reference.end)
+    root, path = reference.root, reference.path
+    if root == "tasks" and path and isinstance(path[0], str):
+        return Use(path[0], SOFT if reference.soft else ORDER, True, reference.start, reference.end)
+    return Use(root, SOFT if reference.soft else VALUE, False, reference.start, reference.end)
 
 
 def texts_in(value: Any, path: Path) -> Iterator[tuple[Path, str]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
+from orchestrator.core.expressions import field_schema, has_marks, type_schema
 from orchestrator.core.plan import Plan
 from orchestrator.spec import compile_values
 from orchestrator.spec.compile_graph import Site
@@ -12,6 +14,7 @@ from orchestrator.spec.load import Workflow
 
 LATER_AGENT = ("tools", "permissions", "sub_agents", "handoffs", "memory", "resident", "schedule")
 """What an agent may say that this version cannot do."""
+_MARKS = re.compile(r"\$*(?:\$\{\{|\{%)")
 LATER_SECRETS = ("keyring", "vault")
 
 
@@ -89,18 +92,6 @@ class SiteLowering:
         agent = self.agents.get(name, {})
         return [agent, self._workflow.workers.get(agent.get("worker", ""))]
 
-    def inputs(self) -> tuple[dict[str, dict[str, Any]], tuple[str, ...]]:
-        """name → schema, and the names without which no run starts."""
-        schemas: dict[str, dict[str, Any]] = {}
-        required = []
-        for name, said in (self._workflow.data.get("inputs") or {}).items():
-            schema = dict(field_schema(said))
-            optional = schema.pop("optional", False)
-            schemas[name] = schema
-            if "default" not in schema and not optional:
-                required.append(name)
-        return schemas, tuple(required)
-
     def child(self, site: Site, said: str) -> str:
         workflow = self._workflow.child(said)
         if workflow.identity not in self.children:
@@ -148,12 +139,12 @@ class _TaskLowering:
         return self._around.child(self._site, path)
 
     def shell(self, text: str) -> tuple[str, dict[str, str]]:
-        if "${{" not in text and "{%" not in text:
+        if not has_marks(text):
             return text, {}
         from orchestrator.spec.shell_text import rewrite
 
         script, values = rewrite(text)
-        return script, {name: "${{ " + expression + " }}" for name, expression in values.items()}
+        return as_template(script), {name: "${{ " + expression + " }}" for name, expression in values.items()}
 
     def schema(self, type_value: Any, *path: str | int) -> dict[str, Any]:
         return dict(field_schema(type_value))
@@ -162,15 +153,19 @@ class _TaskLowering:
         self._around.later(what, (*self._site.path, *path))
 
 
-def type_schema(said: Any) -> dict[str, Any]:
-    """JSON Schema of an `output` type."""
-    from orchestrator.core.expressions import type_schema as make
+def input_schemas(data: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], tuple[str, ...]]:
+    """name → schema of a file's inputs, and the names without which no run starts."""
+    schemas: dict[str, dict[str, Any]] = {}
+    required = []
+    for name, said in (data.get("inputs") or {}).items():
+        schema = dict(field_schema(said))
+        optional = schema.pop("optional", False)
+        schemas[name] = schema
+        if "default" not in schema and not optional:
+            required.append(name)
+    return schemas, tuple(required)
 
-    return make(said)
 
-
-def field_schema(said: Any) -> dict[str, Any]:
-    """JSON Schema of an input or a form field, where a map is always a schema; `optional: true` may stay in it."""
-    from orchestrator.core.expressions import type_schema as make
-
-    return make(said)
+def as_template(text: str) -> str:
+    """The template that gives exactly this text: what would be read as an expression or a tag is quoted in one."""
+    return _MARKS.sub(lambda found: "${{ '" + found.group() + "' }}", text) if has_marks(text) else text

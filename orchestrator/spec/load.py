@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import NotFoundError
+from orchestrator.spec.diagnostics import Diagnostic, has_errors
 from orchestrator.spec.loader import Document, load_document
 from orchestrator.spec.merge import merged, model_named
 from orchestrator.spec.places import find_project, identity_of
@@ -39,6 +40,9 @@ class Workflow:
     children: dict[str, Workflow] = field(default_factory=dict)
     """Workflows that were loaded for this one's `workflow:` tasks, shared by all files of one load, by identity."""
 
+    findings: list[Diagnostic] | None = None
+    """What validation found, once somebody asked."""
+
     @property
     def path(self) -> Path:
         return self.project / self.identity
@@ -53,6 +57,18 @@ class Workflow:
     def title(self) -> str:
         name = self.data.get("name")
         return name if isinstance(name, str) and name else Path(self.identity).stem
+
+    @cached_property
+    def shape(self) -> list[Diagnostic]:
+        """What is wrong with the file's shape."""
+        from orchestrator.spec.shape import check_workflow
+
+        return check_workflow(self.document)
+
+    @property
+    def has_shape(self) -> bool:
+        """Whether everything in the file can be taken for what it says it is, so that `analysis` may be asked for."""
+        return not has_errors(self.document.diagnostics) and not self.shape
 
     @cached_property
     def defaults(self) -> dict[str, dict[str, Any]]:

@@ -25,6 +25,7 @@ from orchestrator.spec.models_values import (
     ScalarText,
     Strict,
     TypeSpec,
+    optional,
 )
 from orchestrator.spec.models_waits import Trigger
 
@@ -42,7 +43,7 @@ class KeyringSource(Strict):
     """An entry of the system's keyring."""
 
     service: str = Field(description="Service name.")
-    username: str = Field(None, description="User name.")
+    username: str = optional(description="User name.")
 
 
 class SecretSource(Strict):
@@ -55,14 +56,14 @@ class SecretSource(Strict):
         }
     )
 
-    env: Name = Field(None, description="Name of an environment variable.")
-    dotenv: str = Field(None, description="A file of `NAME=value` lines.")
-    key: Name = Field(None, description="Name in that file. Default: the secret's name.")
-    file: str = Field(None, description="A file that holds only the value.")
-    keyring: Annotated[Annotated[str, TEXT] | Annotated[KeyringSource, MAP], BY_KIND] = Field(
-        None, description="The system's keyring."
+    env: Name = optional(description="Name of an environment variable.")
+    dotenv: str = optional(description="A file of `NAME=value` lines.")
+    key: Name = optional(description="Name in that file. Default: the secret's name.")
+    file: str = optional(description="A file that holds only the value.")
+    keyring: Annotated[Annotated[str, TEXT] | Annotated[KeyringSource, MAP], BY_KIND] = optional(
+        description="The system's keyring."
     )
-    vault: Annotated[Annotated[str, TEXT] | Annotated[VaultSource, MAP], BY_KIND] = Field(None, description="A vault.")
+    vault: Annotated[Annotated[str, TEXT] | Annotated[VaultSource, MAP], BY_KIND] = optional(description="A vault.")
 
     @model_validator(mode="after")
     def one_place(self) -> SecretSource:
@@ -78,41 +79,39 @@ class Workflow(Strict):
     """A workflow file."""
 
     version: Literal[1] = Field(1, description="Version of the language.")
-    name: str = Field(None, description="Title. Default: the file's name; the identity is always the path.")
-    description: str = Field(None, description="What the workflow is for.")
+    name: str = optional(description="Title. Default: the file's name; the identity is always the path.")
+    description: str = optional(description="What the workflow is for.")
     timezone: str = Field("UTC", description="IANA time zone of schedules and dates, for example `Europe/Rome`.")
-    timeout: Duration = Field(None, description="Time limit for a run.")
+    timeout: Duration = optional(description="Time limit for a run.")
     max_parallel: Positive = Field(16, description="Most tasks at the same time.")
     fail_fast: bool = Field(False, description="Whether one failure cancels everything else.")
     order: Literal["inferred", "listed"] = Field(
         "inferred", description="`listed` runs the tasks one after the other, as they are written."
     )
-    inputs: dict[Name, TypeSpec] = Field(
-        None, description="What a run needs: name → type. Required unless it has a `default` or is `optional`."
+    inputs: dict[Name, TypeSpec] = optional(
+        description="What a run needs: name → type. Required unless it has a `default` or is `optional`."
     )
-    outputs: dict[Name, Any] = Field(None, description="What a run gives: name → value.")
-    env: dict[Name, ScalarText] = Field(
-        None, description="Environment variables for every task; `env.X` in expressions sees only these."
+    outputs: dict[Name, Any] = optional(description="What a run gives: name → value.")
+    env: dict[Name, ScalarText] = optional(
+        description="Environment variables for every task; `env.X` in expressions sees only these."
     )
-    secrets: Annotated[Annotated[list[Name], LIST] | Annotated[dict[Name, SecretSource | None], MAP], BY_KIND] = Field(
-        None, description="Names of environment variables, or name → where the value is."
+    secrets: Annotated[Annotated[list[Name], LIST] | Annotated[dict[Name, SecretSource | None], MAP], BY_KIND] = (
+        optional(description="Names of environment variables, or name → where the value is.")
     )
-    workers: dict[ResourceId, Worker] = Field(None, description="Models with key, prices and limits: id → worker.")
-    mcp: dict[ResourceId, McpServer] = Field(None, description="Tool servers: id → server.")
-    mailboxes: list[ResourceId] = Field(None, description="Names of mailboxes.")
-    agents: dict[ResourceId, Agent] = Field(None, description="Models with a duty: id → agent.")
-    schedules: list[Schedule] = Field(None, description="When runs start by the clock.")
-    wake_on: list[Trigger] = Field(None, description="What else starts runs.")
-    concurrency: Concurrency = Field(None, description="How many runs may be active at the same time.")
-    budget: Budget = Field(None, description="Limits for a run and for a day.")
-    defaults: dict[str, Any] = Field(
-        None, description="Defaults: for all tasks (`tasks`), for agents (`agents`), for tasks of one verb (its name)."
+    workers: dict[ResourceId, Worker] = optional(description="Models with key, prices and limits: id → worker.")
+    mcp: dict[ResourceId, McpServer] = optional(description="Tool servers: id → server.")
+    mailboxes: list[ResourceId] = optional(description="Names of mailboxes.")
+    agents: dict[ResourceId, Agent] = optional(description="Models with a duty: id → agent.")
+    schedules: list[Schedule] = optional(description="When runs start by the clock.")
+    wake_on: list[Trigger] = optional(description="What else starts runs.")
+    concurrency: Concurrency = optional(description="How many runs may be active at the same time.")
+    budget: Budget = optional(description="Limits for a run and for a day.")
+    defaults: dict[str, Any] = optional(
+        description="Defaults: for all tasks (`tasks`), for agents (`agents`), for tasks of one verb (its name)."
     )
-    tasks: dict[str, Any] = Field(None, description="What to do: id → task.")
-    finally_: dict[str, Any] = Field(
-        None, alias="finally", description="Tasks at the end of every run, however it ended."
-    )
-    on_failure: dict[str, Any] = Field(None, description="Tasks after a failed run, before `finally`.")
+    tasks: dict[str, Any] = optional(description="What to do: id → task.")
+    finally_: dict[str, Any] = optional(alias="finally", description="Tasks at the end of every run, however it ended.")
+    on_failure: dict[str, Any] = optional(description="Tasks after a failed run, before `finally`.")
 
 
 class Limits(Strict):
@@ -128,17 +127,17 @@ class Project(Strict):
     """`config/whisper-flow.yaml`: what holds for every workflow of the project."""
 
     version: Literal[1] = Field(1, description="Version of the language.")
-    limits: Limits = Field(None, description="What one engine does at the same time.")
-    packages: list[str] = Field(None, description="Python packages that bring plug-ins. No other is ever loaded.")
-    pass_env: list[Name] = Field(
-        None, description="More environment variables that tasks get, beside PATH, HOME, LANG, TZ, TERM and TMPDIR."
+    limits: Limits = optional(description="What one engine does at the same time.")
+    packages: list[str] = optional(description="Python packages that bring plug-ins. No other is ever loaded.")
+    pass_env: list[Name] = optional(
+        description="More environment variables that tasks get, beside PATH, HOME, LANG, TZ, TERM and TMPDIR."
     )
-    budget: Budget = Field(None, description="Limits for every run that says none, and for a day.")
-    agents: dict[ResourceId, Agent] = Field(None, description="Agents for every workflow.")
-    workers: dict[ResourceId, Worker] = Field(None, description="Workers for every workflow.")
-    mcp: dict[ResourceId, McpServer] = Field(None, description="Tool servers for every workflow.")
-    mailboxes: list[ResourceId] = Field(None, description="Mailboxes for every workflow.")
-    defaults: dict[str, Any] = Field(None, description="Defaults for every workflow; a file's own win.")
+    budget: Budget = optional(description="Limits for every run that says none, and for a day.")
+    agents: dict[ResourceId, Agent] = optional(description="Agents for every workflow.")
+    workers: dict[ResourceId, Worker] = optional(description="Workers for every workflow.")
+    mcp: dict[ResourceId, McpServer] = optional(description="Tool servers for every workflow.")
+    mailboxes: list[ResourceId] = optional(description="Mailboxes for every workflow.")
+    defaults: dict[str, Any] = optional(description="Defaults for every workflow; a file's own win.")
 
 
 class AgentFile(Strict):

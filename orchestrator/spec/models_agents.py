@@ -28,6 +28,7 @@ from orchestrator.spec.models_values import (
     Texts,
     exactly_one_of,
     not_together,
+    optional,
 )
 from orchestrator.spec.models_waits import Matcher
 
@@ -35,51 +36,51 @@ from orchestrator.spec.models_waits import Matcher
 class ModelSettings(Strict):
     """How a model is asked. What is not set stays the provider's default."""
 
-    temperature: Annotated[float, Field(ge=0, le=2)] = Field(None, description="0 is the most predictable.")
-    max_tokens: Count = Field(None, description="Most tokens of one answer.")
-    top_p: Annotated[float, Field(gt=0, le=1)] = Field(None, description="Share of probability that is sampled from.")
-    top_k: Positive = Field(None, description="How many candidates are sampled from.")
-    seed: int = Field(None, description="Asks the provider for repeatable answers.")
-    stop: Texts = Field(None, description="Texts that end an answer.")
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] = Field(None, description="Against old subjects.")
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = Field(None, description="Against repeated words.")
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] = Field(
-        None, description="How long a reasoning model thinks."
+    temperature: Annotated[float, Field(ge=0, le=2)] = optional(description="0 is the most predictable.")
+    max_tokens: Count = optional(description="Most tokens of one answer.")
+    top_p: Annotated[float, Field(gt=0, le=1)] = optional(description="Share of probability that is sampled from.")
+    top_k: Positive = optional(description="How many candidates are sampled from.")
+    seed: int = optional(description="Asks the provider for repeatable answers.")
+    stop: Texts = optional(description="Texts that end an answer.")
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] = optional(description="Against old subjects.")
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = optional(description="Against repeated words.")
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] = optional(
+        description="How long a reasoning model thinks."
     )
-    parallel_tool_calls: bool = Field(None, description="Whether one turn may call several tools.")
-    timeout: Duration = Field(None, description="Time limit for one model call.")
-    extra: dict[str, Any] = Field(None, description="Settings of one provider, passed on as they are.")
+    parallel_tool_calls: bool = optional(description="Whether one turn may call several tools.")
+    timeout: Duration = optional(description="Time limit for one model call.")
+    extra: dict[str, Any] = optional(description="Settings of one provider, passed on as they are.")
 
 
 class AIConfig(ModelSettings):
     """A model and how it is asked."""
 
-    model: str = Field(None, description="`provider/model`, for example `openai/gpt-5-mini`.")
+    model: str = optional(description="`provider/model`, for example `openai/gpt-5-mini`.")
 
 
 class Fallback(Strict):
     """What to ask when the model cannot answer."""
 
     models: list[str] = Field(description="Models, in the order they are tried.")
-    on: ErrorTypes = Field(
-        None, description="Error types that lead there. Default: `rate_limited`, `overloaded`, `outage`, `timeout`."
+    on: ErrorTypes = optional(
+        description="Error types that lead there. Default: `rate_limited`, `overloaded`, `outage`, `timeout`."
     )
-    cooldown: Duration = Field(None, description="How long the first model is left alone after that.")
+    cooldown: Duration = optional(description="How long the first model is left alone after that.")
 
 
 class Permissions(Strict):
     """What an agent may do with its tools: `tool` or `tool:arg=glob`. Deny wins over ask, ask over allow."""
 
-    deny: list[str] = Field(None, description="Never.")
-    ask: list[str] = Field(None, description="Only after a person agreed.")
-    allow: list[str] = Field(None, description="Without asking.")
+    deny: list[str] = optional(description="Never.")
+    ask: list[str] = optional(description="Only after a person agreed.")
+    allow: list[str] = optional(description="Without asking.")
 
 
 class Memory(Strict):
     """What an agent remembers between conversations."""
 
-    path: str = Field(None, description="File that holds it, from the project's root.")
-    max_size: Size = Field(None, description="Most bytes.")
+    path: str = optional(description="File that holds it, from the project's root.")
+    max_size: Size = optional(description="Most bytes.")
 
 
 class Queue(Strict):
@@ -91,14 +92,14 @@ class Queue(Strict):
 class Resident(Strict):
     """An agent that stays: it sleeps, wakes and works through a queue."""
 
-    wake_on: list[Matcher] = Field(None, description="Matchers; any of them wakes the agent.")
-    check_mail_interval: Duration = Field(None, description="How often it looks for mail by itself.")
-    wake_on_priority: Priority = Field(None, description="Least urgent mail that wakes it.")
+    wake_on: list[Matcher] = optional(description="Matchers; any of them wakes the agent.")
+    check_mail_interval: Duration = optional(description="How often it looks for mail by itself.")
+    wake_on_priority: Priority = optional(description="Least urgent mail that wakes it.")
     max_concurrent_tasks: Positive = Field(1, description="Assignments at the same time.")
     queue: Annotated[Annotated[Positive, NUMBER] | Annotated[Queue, MAP], BY_KIND] = Field(
         100, description="Most waiting assignments."
     )
-    prompt: str = Field(None, description="What it does when it wakes without an assignment.")
+    prompt: str = optional(description="What it does when it wakes without an assignment.")
 
 
 class AgentFields(Strict):
@@ -106,33 +107,33 @@ class AgentFields(Strict):
 
     model_config = not_together(("worker", "model"))
 
-    name: str = Field(None, description="What people call it. Default: its id.")
-    description: str = Field(None, description="What it is good at; other agents read this.")
-    worker: ResourceId = Field(None, description="Id of a declared worker.")
-    model: str = Field(None, description="`provider/model`, for example `openai/gpt-5-mini`.")
-    ai_config: AIConfig = Field(None, description="How the model is asked.")
-    instructions: str = Field(None, description="The system prompt.")
-    tools: list[str] = Field(None, description="Names or globs of tools it may use: `files.*`, `shell`.")
-    permissions: Permissions = Field(None, description="Which uses of its tools are denied, asked for, allowed.")
-    fallback: Annotated[Annotated[list[str], LIST] | Annotated[Fallback, MAP], BY_KIND] = Field(
-        None, description="Models to ask when this one cannot answer."
+    name: str = optional(description="What people call it. Default: its id.")
+    description: str = optional(description="What it is good at; other agents read this.")
+    worker: ResourceId = optional(description="Id of a declared worker.")
+    model: str = optional(description="`provider/model`, for example `openai/gpt-5-mini`.")
+    ai_config: AIConfig = optional(description="How the model is asked.")
+    instructions: str = optional(description="The system prompt.")
+    tools: list[str] = optional(description="Names or globs of tools it may use: `files.*`, `shell`.")
+    permissions: Permissions = optional(description="Which uses of its tools are denied, asked for, allowed.")
+    fallback: Annotated[Annotated[list[str], LIST] | Annotated[Fallback, MAP], BY_KIND] = optional(
+        description="Models to ask when this one cannot answer."
     )
-    sub_agents: list[ResourceId] = Field(None, description="Agents it may call like tools.")
-    handoffs: list[ResourceId] = Field(None, description="Agents it may hand the conversation to.")
-    files: list[str] = Field(None, description="Files it always sees, from the project's root.")
-    memory: Annotated[Annotated[bool, FLAG] | Annotated[Memory, MAP], BY_KIND] = Field(
-        None, description="What it remembers between conversations."
+    sub_agents: list[ResourceId] = optional(description="Agents it may call like tools.")
+    handoffs: list[ResourceId] = optional(description="Agents it may hand the conversation to.")
+    files: list[str] = optional(description="Files it always sees, from the project's root.")
+    memory: Annotated[Annotated[bool, FLAG] | Annotated[Memory, MAP], BY_KIND] = optional(
+        description="What it remembers between conversations."
     )
     repair: Natural = Field(2, description="How often it may correct an answer that does not fit `output`.")
-    budget: Budget = Field(None, description="Limits for each of its conversations.")
-    schedule: Annotated[Annotated[Schedule, MAP] | Annotated[list[Schedule], LIST], BY_KIND] = Field(
-        None, description="When a resident agent wakes by the clock."
+    budget: Budget = optional(description="Limits for each of its conversations.")
+    schedule: Annotated[Annotated[Schedule, MAP] | Annotated[list[Schedule], LIST], BY_KIND] = optional(
+        description="When a resident agent wakes by the clock."
     )
-    resident: Resident = Field(None, description="Makes it an agent that stays.")
+    resident: Resident = optional(description="Makes it an agent that stays.")
 
     @model_validator(mode="after")
     def one_model(self) -> AgentFields:
-        given = [name for name in ("worker", "model") if name in self.model_fields_set]
+        given: list[str] = [name for name in ("worker", "model") if name in self.model_fields_set]
         if "ai_config" in self.model_fields_set and "model" in self.ai_config.model_fields_set:
             given.append("ai_config.model")
         if len(given) > 1:
@@ -156,11 +157,11 @@ class Auth(Strict):
 
     model_config = exactly_one_of("env_var", "inline", "none", "config_path", "vault")
 
-    env_var: Name = Field(None, description="Name of an environment variable.")
-    inline: str = Field(None, description="The key itself. Anybody who reads the file has it: a finding says so.")
-    none: Literal[True] = Field(None, description="No key is needed.")
-    config_path: str = Field(None, description="File that holds only the key and only its owner may read.")
-    vault: Annotated[Annotated[str, TEXT] | Annotated[Vault, MAP], BY_KIND] = Field(None, description="A vault.")
+    env_var: Name = optional(description="Name of an environment variable.")
+    inline: str = optional(description="The key itself. Anybody who reads the file has it: a finding says so.")
+    none: Literal[True] = optional(description="No key is needed.")
+    config_path: str = optional(description="File that holds only the key and only its owner may read.")
+    vault: Annotated[Annotated[str, TEXT] | Annotated[Vault, MAP], BY_KIND] = optional(description="A vault.")
 
     @model_validator(mode="after")
     def one_method(self) -> Auth:
@@ -178,28 +179,28 @@ class CostMetrics(Strict):
     """Prices. What has none is of unknown cost, never free."""
 
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = Field("USD", description="Three letters.")
-    input_per_million: Price = Field(None, description="Price of a million tokens in.")
-    output_per_million: Price = Field(None, description="Price of a million tokens out.")
-    cached_per_million: Price = Field(None, description="Price of a million tokens in that were cached.")
-    input_per_token: Price = Field(None, description="Price of one token in.")
-    output_per_token: Price = Field(None, description="Price of one token out.")
-    cached_per_token: Price = Field(None, description="Price of one token in that was cached.")
+    input_per_million: Price = optional(description="Price of a million tokens in.")
+    output_per_million: Price = optional(description="Price of a million tokens out.")
+    cached_per_million: Price = optional(description="Price of a million tokens in that were cached.")
+    input_per_token: Price = optional(description="Price of one token in.")
+    output_per_token: Price = optional(description="Price of one token out.")
+    cached_per_token: Price = optional(description="Price of one token in that was cached.")
 
 
 class RateLimits(Strict):
     """Limits over all agents that use the worker. Absent or 0: no limit."""
 
-    max_requests_per_minute: Count = Field(None, description="Model calls in any 60 seconds.")
-    max_requests_per_day: Count = Field(None, description="Model calls in any 24 hours.")
-    max_tokens_per_minute: Count = Field(None, description="Tokens, in and out, in any 60 seconds.")
-    max_tokens_per_day: Count = Field(None, description="Tokens, in and out, in any 24 hours.")
-    max_concurrent_active_instances: Natural = Field(None, description="Conversations at the same time.")
+    max_requests_per_minute: Count = optional(description="Model calls in any 60 seconds.")
+    max_requests_per_day: Count = optional(description="Model calls in any 24 hours.")
+    max_tokens_per_minute: Count = optional(description="Tokens, in and out, in any 60 seconds.")
+    max_tokens_per_day: Count = optional(description="Tokens, in and out, in any 24 hours.")
+    max_concurrent_active_instances: Natural = optional(description="Conversations at the same time.")
 
 
 class WorkerConfig(ModelSettings):
     """Settings of the worker; an agent's `ai_config` wins over them."""
 
-    base_url: str = Field(None, description="Address of the service, for `local`, `ollama` and `custom`.")
+    base_url: str = optional(description="Address of the service, for `local`, `ollama` and `custom`.")
 
 
 Interaction = Literal["conversational", "stateless_task", "both"]
@@ -208,25 +209,25 @@ Interaction = Literal["conversational", "stateless_task", "both"]
 class Worker(Strict):
     """A model of a provider, with key, prices and limits."""
 
-    name: str = Field(None, description="What people call it. Default: its id.")
-    description: str = Field(None, description="What it is for.")
+    name: str = optional(description="What people call it. Default: its id.")
+    description: str = optional(description="What it is for.")
     provider: Literal["google", "openai", "anthropic", "ollama", "local", "custom", "embedded"] = Field(
         description="Who runs the model. `embedded` models are small programs, not AI; they need no key and no network."
     )
     model_name: str = Field(description="The provider's name of the model.")
-    auth: Annotated[Annotated[Literal["none"], TEXT] | Annotated[Auth, MAP], BY_KIND] = Field(
-        None, description="Where the key is. Default: the provider's usual environment variable."
+    auth: Annotated[Annotated[Literal["none"], TEXT] | Annotated[Auth, MAP], BY_KIND] = optional(
+        description="Where the key is. Default: the provider's usual environment variable."
     )
     interaction_models: Annotated[Annotated[Interaction, TEXT] | Annotated[list[Interaction], LIST], BY_KIND] = Field(
         "conversational", description="Conversations, single calls, or both."
     )
-    capabilities: list[str] = Field(None, description="Free words to choose a worker by.")
-    base_config: WorkerConfig = Field(None, description="Settings for every call.")
-    cost_metrics: CostMetrics = Field(None, description="Prices; they win over the built-in price list.")
-    rate_limits: RateLimits = Field(None, description="Limits.")
+    capabilities: list[str] = optional(description="Free words to choose a worker by.")
+    base_config: WorkerConfig = optional(description="Settings for every call.")
+    cost_metrics: CostMetrics = optional(description="Prices; they win over the built-in price list.")
+    rate_limits: RateLimits = optional(description="Limits.")
     status: Literal["active", "disabled", "archived"] = Field("active", description="Only active workers are used.")
-    default_file_contexts: list[str] = Field(None, description="Files every conversation sees.")
-    metadata: dict[str, Any] = Field(None, description="Free.")
+    default_file_contexts: list[str] = optional(description="Files every conversation sees.")
+    metadata: dict[str, Any] = optional(description="Free.")
 
 
 class McpServer(Strict):
@@ -239,12 +240,12 @@ class McpServer(Strict):
         }
     )
 
-    command: Texts = Field(None, description="Program to start.")
-    args: list[ScalarText] = Field(None, description="Its arguments.")
-    env: dict[Name, ScalarText] = Field(None, description="Its environment.")
-    cwd: str = Field(None, description="Its working directory, from the project's root.")
-    url: str = Field(None, description="Address of a running server.")
-    headers: dict[str, ScalarText] = Field(None, description="Headers of every request.")
+    command: Texts = optional(description="Program to start.")
+    args: list[ScalarText] = optional(description="Its arguments.")
+    env: dict[Name, ScalarText] = optional(description="Its environment.")
+    cwd: str = optional(description="Its working directory, from the project's root.")
+    url: str = optional(description="Address of a running server.")
+    headers: dict[str, ScalarText] = optional(description="Headers of every request.")
 
     @model_validator(mode="after")
     def one_transport(self) -> McpServer:

@@ -26,6 +26,7 @@ from orchestrator.spec.models_values import (
     Strict,
     TypeSpec,
     not_together,
+    optional,
 )
 
 OnError = Literal["fail", "continue", "warn"]
@@ -41,9 +42,8 @@ class Retry(Strict):
     jitter: Annotated[float, Field(ge=0, le=1)] = Field(
         0.2, description="Random share added to or taken from each wait."
     )
-    for_: Duration = Field(None, alias="for", description="Time limit for all attempts together.")
-    on: ErrorTypes = Field(
-        None,
+    for_: Duration = optional(alias="for", description="Time limit for all attempts together.")
+    on: ErrorTypes = optional(
         description="Error types worth another try. Without it: all but `cancelled`, `missing_value`, `invalid_input`, "
         "`denied`, `auth` and `budget`.",
     )
@@ -62,13 +62,13 @@ class Loop(Strict):
         json_schema_extra={"anyOf": [{"required": ["max"]}, {"required": ["times"]}, {"required": ["for"]}]}
     )
 
-    until: Expression = Field(
-        None, description="Ends the loop when true after a round; sees the task's own id and the inner ids."
+    until: Expression = optional(
+        description="Ends the loop when true after a round; sees the task's own id and the inner ids."
     )
-    max: Positive = Field(None, description="Most rounds; reaching it without `until` is exhaustion.")
-    times: Positive = Field(None, description="Exactly this many rounds, unless `until` ends them earlier.")
-    every: Duration = Field(None, description="Least time from the start of one round to the start of the next.")
-    for_: Duration = Field(None, alias="for", description="Time limit for all rounds together.")
+    max: Positive = optional(description="Most rounds; reaching it without `until` is exhaustion.")
+    times: Positive = optional(description="Exactly this many rounds, unless `until` ends them earlier.")
+    every: Duration = optional(description="Least time from the start of one round to the start of the next.")
+    for_: Duration = optional(alias="for", description="Time limit for all rounds together.")
     on_exhausted: Literal["fail", "continue"] = Field("fail", description="What it means when `until` never held.")
 
     @model_validator(mode="after")
@@ -91,35 +91,35 @@ class TaskBase(Strict):
 
     model_config = not_together(("output", "output_schema"))
 
-    description: str = Field(None, description="What the task is for; shown in `graph`, `show` and the dashboard.")
-    when: Expression = Field(None, description="The task is skipped unless this is true. Default: true.")
-    after: Ids = Field(None, description="Tasks that must be over first, without using their values.")
-    foreach: ForeachValue = Field(
-        None, description="Do the task once for every item of a list or map: an expression, a list or a map."
+    description: str = optional(description="What the task is for; shown in `graph`, `show` and the dashboard.")
+    when: Expression = optional(description="The task is skipped unless this is true. Default: true.")
+    after: Ids = optional(description="Tasks that must be over first, without using their values.")
+    foreach: ForeachValue = optional(
+        description="Do the task once for every item of a list or map: an expression, a list or a map."
     )
     as_: Name = Field("item", alias="as", description="What an item is called in expressions.")
-    key: Expression = Field(None, description="Unique key of an item. Default: its index, or the map's key.")
+    key: Expression = optional(description="Unique key of an item. Default: its index, or the map's key.")
     max_parallel: Positive = Field(8, description="Most items at the same time.")
-    enough: Positive = Field(None, description="End the rest when so many items have succeeded.")
-    item_after: Expression = Field(None, description="Keys of items that must be over before this one starts.")
+    enough: Positive = optional(description="End the rest when so many items have succeeded.")
+    item_after: Expression = optional(description="Keys of items that must be over before this one starts.")
     on_item_error: Literal["fail", "collect"] = Field(
         "fail", description="`collect` lets the task succeed with the items that did; the others are in `.failed`."
     )
-    loop: Loop = Field(None, description="Do the task again until a condition holds.")
-    output: TypeSpec = Field(None, description="Type of the task's value. Default: string, or what the verb gives.")
-    output_schema: dict[str, Any] = Field(None, description="The same as a JSON Schema (Draft 2020-12).")
-    env: dict[Name, ScalarText] = Field(None, description="Environment variables for this task and what is inside it.")
+    loop: Loop = optional(description="Do the task again until a condition holds.")
+    output: TypeSpec = optional(description="Type of the task's value. Default: string, or what the verb gives.")
+    output_schema: dict[str, Any] = optional(description="The same as a JSON Schema (Draft 2020-12).")
+    env: dict[Name, ScalarText] = optional(description="Environment variables for this task and what is inside it.")
     cwd: str = Field(".", description="Working directory, from the project's root.")
     retry: RetryValue = Field(0, description="How many more tries after a failure, or the details.")
-    timeout: Duration = Field(None, description="Time limit for one attempt.")
-    budget: Budget = Field(None, description="Limits for this task, each item by itself.")
-    total_budget: Budget = Field(None, description="Limits for all items of a `foreach` together.")
+    timeout: Duration = optional(description="Time limit for one attempt.")
+    budget: Budget = optional(description="Limits for this task, each item by itself.")
+    total_budget: Budget = optional(description="Limits for all items of a `foreach` together.")
     on_error: OnError = Field(
         "fail",
         description="`continue` and `warn` forgive a failure: below it counts as a skip; `warn` shows in the run's status.",
     )
-    effect: Effect = Field(
-        None, description="What repeating an interrupted attempt would do to the world. The default is the verb's."
+    effect: Effect = optional(
+        description="What repeating an interrupted attempt would do to the world. The default is the verb's."
     )
 
     @model_validator(mode="after")
@@ -142,14 +142,14 @@ class CachedTask(TaskBase):
 class TaskDefaults(Strict):
     """Defaults for every task: the fields that make sense for all of them."""
 
-    env: dict[Name, ScalarText] = Field(None, description="Merged with the task's own.")
-    cwd: str = Field(None, description="Working directory, from the project's root.")
-    retry: RetryValue = Field(None, description="How many more tries after a failure, or the details.")
-    timeout: Duration = Field(None, description="Time limit for one attempt.")
-    budget: Budget = Field(None, description="Limits for each task.")
-    total_budget: Budget = Field(None, description="Limits for all items of a `foreach` together.")
-    on_error: OnError = Field(None, description="Whether a failure is forgiven.")
-    effect: Effect = Field(None, description="What repeating an interrupted attempt would do.")
-    cache: CacheValue = Field(None, description="Reuse results: `{ttl: 1h}`.")
-    max_parallel: Positive = Field(None, description="Most items of a `foreach` at the same time.")
-    on_item_error: Literal["fail", "collect"] = Field(None, description="Whether a `foreach` survives a failed item.")
+    env: dict[Name, ScalarText] = optional(description="Merged with the task's own.")
+    cwd: str = optional(description="Working directory, from the project's root.")
+    retry: RetryValue = optional(description="How many more tries after a failure, or the details.")
+    timeout: Duration = optional(description="Time limit for one attempt.")
+    budget: Budget = optional(description="Limits for each task.")
+    total_budget: Budget = optional(description="Limits for all items of a `foreach` together.")
+    on_error: OnError = optional(description="Whether a failure is forgiven.")
+    effect: Effect = optional(description="What repeating an interrupted attempt would do.")
+    cache: CacheValue = optional(description="Reuse results: `{ttl: 1h}`.")
+    max_parallel: Positive = optional(description="Most items of a `foreach` at the same time.")
+    on_item_error: Literal["fail", "collect"] = optional(description="Whether a `foreach` survives a failed item.")

@@ -45,6 +45,11 @@ class Strict(BaseModel):
     )
 
 
+def optional(**said: Any) -> Any:
+    """A field that may be left out. It may not be null: a key without a value is most often a value forgotten."""
+    return Field(default=None, **said)
+
+
 TEMPLATE: Final = "${{"
 """What makes a text a template; `$${{` is a literal, which is a template too (it must be unescaped)."""
 

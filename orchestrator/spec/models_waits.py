@@ -21,6 +21,7 @@ from orchestrator.spec.models_values import (
     Texts,
     by_key,
     kind_of,
+    optional,
 )
 
 RunEnd = Literal["succeeded", "warned", "failed", "cancelled"]
@@ -39,24 +40,24 @@ class Debounce(Strict):
     """Wait until nothing more comes, then take all that came as a list."""
 
     for_: Duration = Field(alias="for", description="Quiet time that ends the wait.")
-    max: Positive = Field(None, description="Do not wait for more than this many.")
+    max: Positive = optional(description="Do not wait for more than this many.")
 
 
 class LoadBelow(Strict):
     """The machine is calm."""
 
     below: Annotated[float, Field(gt=0)] = Field(description="System load per core.")
-    for_: Duration = Field(None, alias="for", description="For at least this long.")
+    for_: Duration = optional(alias="for", description="For at least this long.")
 
 
 class MatcherBase(Strict):
     """Fields that every matcher may have."""
 
-    when: Expression = Field(None, description="A match counts only if this is true.")
-    debounce: Annotated[Annotated[Duration, TEXT] | Annotated[Debounce, MAP], DURATION_OR] = Field(
-        None, description="Gather what comes within this time into one match."
+    when: Expression = optional(description="A match counts only if this is true.")
+    debounce: Annotated[Annotated[Duration, TEXT] | Annotated[Debounce, MAP], DURATION_OR] = optional(
+        description="Gather what comes within this time into one match."
     )
-    key: Expression = Field(None, description="Two matches with the same key count once.")
+    key: Expression = optional(description="Two matches with the same key count once.")
 
 
 class ForMatcher(MatcherBase):
@@ -75,7 +76,7 @@ class CronMatcher(MatcherBase):
     """At the next tick of a cron expression."""
 
     cron: str = Field(description="Five fields, or six with seconds first.")
-    timezone: str = Field(None, description="IANA time zone. Default: the workflow's.")
+    timezone: str = optional(description="IANA time zone. Default: the workflow's.")
 
 
 class EventMatcher(MatcherBase):
@@ -89,8 +90,8 @@ class MailMatcher(MatcherBase):
 
     mail: str = Field(description="A declared mailbox or agent.")
     min_priority: Priority = Field("low", description="Less urgent mail does not match.")
-    from_: str = Field(None, alias="from", description="Only from this sender.")
-    reply_to: str = Field(None, description="Only answers to this message.")
+    from_: str = optional(alias="from", description="Only from this sender.")
+    reply_to: str = optional(description="Only answers to this message.")
 
 
 class FileMatcher(MatcherBase):
@@ -110,8 +111,8 @@ class WorkflowMatcher(MatcherBase):
     """When a run of another workflow ends."""
 
     workflow: str = Field(description="Path of the workflow.")
-    status: Annotated[Annotated[RunEnd, TEXT] | Annotated[list[RunEnd], LIST], BY_KIND] = Field(
-        None, description="Only with this end. Default: any."
+    status: Annotated[Annotated[RunEnd, TEXT] | Annotated[list[RunEnd], LIST], BY_KIND] = optional(
+        description="Only with this end. Default: any."
     )
 
 
@@ -119,7 +120,7 @@ class WebhookMatcher(MatcherBase):
     """When a request arrives at this path."""
 
     webhook: str = Field(description="Path below `/hooks/`.")
-    secret: Name = Field(None, description="Declared secret that signs the request.")
+    secret: Name = optional(description="Declared secret that signs the request.")
 
 
 class ManualMatcher(MatcherBase):
@@ -148,7 +149,7 @@ def _trigger(model: type[MatcherBase]) -> type[MatcherBase]:
         model.__name__.replace("Matcher", "Trigger"),
         __base__=model,
         __doc__=model.__doc__,
-        inputs=(dict[Name, Any], Field(None, description="Inputs of the run.")),
+        inputs=(dict[Name, Any], optional(description="Inputs of the run.")),
         enabled=(bool, Field(True, description="Whether the trigger is on.")),
     )
     return made

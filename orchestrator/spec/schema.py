@@ -148,7 +148,7 @@ def _declared(model: type[BaseModel], noun: str) -> JSONSchema:
     return {**root["properties"][noun], "definitions": dict(sorted(definitions.items()))}
 
 
-def _definitions(wanted: list[type[BaseModel]]) -> tuple[dict[type[BaseModel], JSONSchema], dict[str, JSONSchema]]:
+def _definitions(wanted: list[type[BaseModel]]) -> tuple[dict[Any, JSONSchema], dict[str, JSONSchema]]:
     refs, made = models_json_schema([(model, "validation") for model in wanted], ref_template="#/definitions/{model}")
     definitions = {name: _clean(one) for name, one in made["$defs"].items()}
     return {model: ref for (model, _), ref in refs.items()}, definitions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from orchestrator.spec.diagnostics import Diagnostic, DiagnosticsError, has_errors, in_order
 from orchestrator.spec.load import Workflow, load_workflow
@@ -24,14 +24,18 @@ def validate(workflow: Workflow | str | os.PathLike[str]) -> list[Diagnostic]:
 
 def _findings(workflow: Workflow) -> list[Diagnostic]:
     reading = workflow.document.diagnostics
-    shape = _not_caused_by(reading, [*_shape(workflow), *shape_of_config(workflow)])
-    return [*reading, *workflow.config.diagnostics, *shape]
+    meaning = list(_meaning(workflow)) if workflow.has_shape else []
+    around = [*workflow.config.diagnostics, *shape_of_config(workflow)]
+    return [*reading, *_not_caused_by(reading, workflow.shape), *around, *meaning]
 
 
-def _shape(workflow: Workflow) -> list[Diagnostic]:
-    from orchestrator.spec.shape import check_workflow
+def _meaning(workflow: Workflow) -> Iterator[Diagnostic]:
+    """What can be said once every task is known to be a task."""
+    from orchestrator.spec.compile_calls import calls
+    from orchestrator.spec.compile_cycles import cycles
 
-    return check_workflow(workflow.document)
+    yield from cycles(workflow.analysis, workflow.document)
+    yield from calls(workflow)
 
 
 def shape_of_config(workflow: Workflow) -> list[Diagnostic]:

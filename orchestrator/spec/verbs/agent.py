@@ -11,7 +11,7 @@ from pydantic import Field
 
 from orchestrator.spec.models_agents import Agent
 from orchestrator.spec.models_tasks import CachedTask
-from orchestrator.spec.models_values import BY_KIND, MAP, TEXT, Natural
+from orchestrator.spec.models_values import BY_KIND, MAP, TEXT, Natural, optional
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
 
 
@@ -22,10 +22,10 @@ class AgentTask(CachedTask):
         description="Id of a declared agent, an agent written here, or an expression that gives an id."
     )
     prompt: str = Field(description="What the agent is asked.")
-    instructions: str = Field(None, description="Added to the agent's own instructions.")
-    model: str = Field(None, description="Another model for this task.")
-    files: list[Any] = Field(None, description="Files the agent sees: paths, or values of type `file`.")
-    session: str = Field(None, description="Name of a conversation to go on with. Default: a fresh one.")
+    instructions: str = optional(description="Added to the agent's own instructions.")
+    model: str = optional(description="Another model for this task.")
+    files: list[Any] = optional(description="Files the agent sees: paths, or values of type `file`.")
+    session: str = optional(description="Name of a conversation to go on with. Default: a fresh one.")
     repair: Natural = Field(2, description="How often an answer that does not fit `output` may be corrected.")
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from orchestrator.spec.models_tasks import TaskBase
-from orchestrator.spec.models_values import BY_KIND, MAP, TEXT, DurationTemplate, Name, TypeSpec
+from orchestrator.spec.models_values import BY_KIND, MAP, TEXT, DurationTemplate, Name, TypeSpec, optional
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always, on_expired, seconds
 
 OnExpired = Annotated[Annotated[Literal["fail", "skip"], TEXT] | Annotated[dict[str, Any], MAP], BY_KIND]
@@ -21,13 +21,13 @@ class AskTask(TaskBase):
     """Ask a person and wait for the answer."""
 
     ask: Annotated[str, Field(min_length=1)] = Field(description="The question.")
-    form: Annotated[dict[Name, TypeSpec], Field(min_length=1)] = Field(
-        None, description="What the answer consists of. Default: `{approve: boolean}`."
+    form: Annotated[dict[Name, TypeSpec], Field(min_length=1)] = optional(
+        description="What the answer consists of. Default: `{approve: boolean}`."
     )
-    to: list[str] = Field(None, description="Who may answer. Default: anybody who can.")
-    show: Any = Field(None, description="What the person should see beside the question.")
-    expires: DurationTemplate = Field(None, description="How long the question stands.")
-    remind: DurationTemplate = Field(None, description="Remind after this time, again and again.")
+    to: list[str] = optional(description="Who may answer. Default: anybody who can.")
+    show: Any = optional(description="What the person should see beside the question.")
+    expires: DurationTemplate = optional(description="How long the question stands.")
+    remind: DurationTemplate = optional(description="Remind after this time, again and again.")
     on_expired: OnExpired = Field("fail", description="Without an answer: fail, skip, or take this answer.")
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from orchestrator.spec.models_tasks import TaskBase
+from orchestrator.spec.models_values import optional
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
 
 
@@ -14,7 +15,7 @@ class EndTask(TaskBase):
     """End the run at once; what still runs is cancelled."""
 
     end: Literal["succeeded", "failed", "cancelled"] = Field(description="How the run ends.")
-    message: str = Field(None, description="Why, for people.")
+    message: str = optional(description="Why, for people.")
 
 
 def fields(task: Task, lowering: Lowering) -> dict[str, Any]:

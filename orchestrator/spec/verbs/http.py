@@ -23,6 +23,7 @@ from orchestrator.spec.models_values import (
     ScalarText,
     Strict,
     not_together,
+    optional,
 )
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb
 
@@ -40,9 +41,9 @@ class HttpAuth(Strict):
         }
     )
 
-    bearer: str = Field(None, description="A token.")
-    username: str = Field(None, description="User name for basic authentication.")
-    password: str = Field(None, description="Password for basic authentication.")
+    bearer: str = optional(description="A token.")
+    username: str = optional(description="User name for basic authentication.")
+    password: str = optional(description="Password for basic authentication.")
 
     @model_validator(mode="after")
     def one_way(self) -> HttpAuth:
@@ -61,12 +62,12 @@ class Request(Strict):
 
     method: Method = Field("GET", description="What to do.")
     url: str = Field(description="Address.")
-    query: dict[str, Any] = Field(None, description="Parameters after the `?`.")
-    headers: dict[str, ScalarText] = Field(None, description="Headers.")
-    json_: Any = Field(None, alias="json", description="Body as JSON.")
-    body: Any = Field(None, description="Body as text.")
-    form: dict[str, Any] = Field(None, description="Body as a form.")
-    auth: HttpAuth = Field(None, description="Who is asking.")
+    query: dict[str, Any] = optional(description="Parameters after the `?`.")
+    headers: dict[str, ScalarText] = optional(description="Headers.")
+    json_: Any = optional(alias="json", description="Body as JSON.")
+    body: Any = optional(description="Body as text.")
+    form: dict[str, Any] = optional(description="Body as a form.")
+    auth: HttpAuth = optional(description="Who is asking.")
     follow: Annotated[Annotated[bool, FLAG] | Annotated[Natural, NUMBER], BY_KIND] = Field(
         False, description="Whether redirects are followed, or how many. Every address is checked."
     )

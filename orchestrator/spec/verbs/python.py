@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from orchestrator.spec.models_tasks import CachedTask
+from orchestrator.spec.models_values import optional
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
 
 
@@ -16,7 +17,7 @@ class PythonTask(CachedTask):
     python: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")] = Field(
         description="`module:function`; the module is found from the project's root."
     )
-    args: dict[str, Any] = Field(None, description="Keyword arguments.")
+    args: dict[str, Any] = optional(description="Keyword arguments.")
 
 
 def fields(task: Task, lowering: Lowering) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from orchestrator.spec.models_tasks import CachedTask
-from orchestrator.spec.models_values import BY_KIND, LIST, TEXT
+from orchestrator.spec.models_values import BY_KIND, LIST, TEXT, optional
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
 
 
@@ -27,10 +27,8 @@ class RunTask(CachedTask):
     shell: Literal["bash", "sh", "python"] = Field(
         "bash", description="Who reads the text. `bash` runs with `-eo pipefail`; without bash, `sh -e` is used."
     )
-    args: list[Any] = Field(None, description='Arguments of the script: `"$@"`.')
-    stdin: Any = Field(
-        None, description="Standard input: text as it is, anything else as JSON. For values of any size."
-    )
+    args: list[Any] = optional(description='Arguments of the script: `"$@"`.')
+    stdin: Any = optional(description="Standard input: text as it is, anything else as JSON. For values of any size.")
 
 
 def fields(task: Task, lowering: Lowering) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from orchestrator.spec.models_policy import Priority
 from orchestrator.spec.models_tasks import TaskBase
-from orchestrator.spec.models_values import Strict, by_key
+from orchestrator.spec.models_values import Strict, by_key, optional
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
 
 
@@ -16,17 +16,17 @@ class SendMail(Strict):
     """A message to an agent or a mailbox."""
 
     mail: str = Field(description="Address: an agent or a declared mailbox.")
-    subject: str = Field(None, description="What it is about.")
-    body: Any = Field(None, description="What it says.")
+    subject: str = optional(description="What it is about.")
+    body: Any = optional(description="What it says.")
     priority: Priority = Field("normal", description="How urgent it is.")
-    reply_to: str = Field(None, description="Id of the message it answers.")
+    reply_to: str = optional(description="Id of the message it answers.")
 
 
 class SendEvent(Strict):
     """An event for whoever listens."""
 
     event: str = Field(description="Name of the event.")
-    data: dict[str, Any] = Field(None, description="What it carries.")
+    data: dict[str, Any] = optional(description="What it carries.")
     priority: Priority = Field("normal", description="How urgent it is.")
 
 

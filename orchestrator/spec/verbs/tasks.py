@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from orchestrator.spec.models_tasks import TaskBase
-from orchestrator.spec.models_values import Name
+from orchestrator.spec.models_values import Name, optional
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
 
 
@@ -15,7 +15,7 @@ class GroupTask(TaskBase):
     """Several tasks as one."""
 
     tasks: Annotated[dict[str, Any], Field(min_length=1)] = Field(description="The inner tasks: id → task.")
-    outputs: dict[Name, Any] = Field(None, description="The group's value. Default: the inner values by id.")
+    outputs: dict[Name, Any] = optional(description="The group's value. Default: the inner values by id.")
     order: Literal["inferred", "listed"] = Field(
         "inferred", description="`listed` runs the inner tasks one after the other, as they are written."
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from orchestrator.spec.models_tasks import CachedTask
+from orchestrator.spec.models_values import optional
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
 
 
@@ -16,7 +17,7 @@ class ToolTask(CachedTask):
     tool: Annotated[str, Field(min_length=1)] = Field(
         description="Name of the tool: built in, or `server.tool` of an MCP server."
     )
-    args: dict[str, Any] = Field(None, description="Its arguments.")
+    args: dict[str, Any] = optional(description="Its arguments.")
 
 
 def fields(task: Task, lowering: Lowering) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from orchestrator.spec.models_tasks import TaskBase
-from orchestrator.spec.models_values import DurationTemplate
+from orchestrator.spec.models_values import DurationTemplate, optional
 from orchestrator.spec.models_waits import WaitFor
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always, on_expired, seconds
 from orchestrator.spec.verbs.ask import OnExpired
@@ -19,7 +19,7 @@ class WaitTask(TaskBase):
     """Wait for a time, or until something happens."""
 
     wait: WaitFor = Field(description="A duration, a matcher, or a list of matchers of which the first wins.")
-    expires: DurationTemplate = Field(None, description="How long to wait at most.")
+    expires: DurationTemplate = optional(description="How long to wait at most.")
     on_expired: OnExpired = Field("fail", description="When nothing came: fail, skip, or take this value.")
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from orchestrator.spec.models_tasks import CachedTask
+from orchestrator.spec.models_values import optional
 from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
 
 
@@ -16,7 +17,7 @@ class WorkflowTask(CachedTask):
     workflow: Annotated[str, Field(min_length=1)] = Field(
         description="Path of the file: from the project's root, or beginning with `./` from this file's folder."
     )
-    inputs: dict[str, Any] = Field(None, description="Its inputs.")
+    inputs: dict[str, Any] = optional(description="Its inputs.")
     detach: bool = Field(False, description="Start it and go on; the value is `{run_id}`.")
 
 

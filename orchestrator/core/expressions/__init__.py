@@ -1,10 +1,14 @@
 """The expression language: parsed to a small tree with positions, typed before a run, evaluated over JSON only."""
 
+from orchestrator.core.expressions.checking import Problem, can_check, check_value
 from orchestrator.core.expressions.faults import (
     ExpressionError,
     LimitError,
     MissingValueError,
     TypeFormError,
+    UnknownFieldError,
+    UnknownNameError,
+    WrongTypeError,
 )
 from orchestrator.core.expressions.functions import RESERVED_NAMES
 from orchestrator.core.expressions.references import Reference
@@ -21,6 +25,8 @@ from orchestrator.core.expressions.rendering import (
 )
 from orchestrator.core.expressions.suggestions import did_you_mean, suggestions
 from orchestrator.core.expressions.templates import has_marks
+from orchestrator.core.expressions.type_text import Type
+from orchestrator.core.expressions.types import field_schema, parse_type, type_schema
 from orchestrator.core.expressions.values import JSON, MISSING, Limits, Missing
 
 __all__ = [
@@ -33,17 +39,27 @@ __all__ = [
     "Limits",
     "Missing",
     "MissingValueError",
+    "Problem",
     "Reference",
     "Template",
+    "Type",
     "TypeFormError",
+    "UnknownFieldError",
+    "UnknownNameError",
+    "WrongTypeError",
+    "can_check",
+    "check_value",
     "did_you_mean",
     "evaluate",
+    "field_schema",
     "has_marks",
     "parse_expression",
     "parse_template",
+    "parse_type",
     "references",
     "render",
     "render_tree",
     "suggestions",
     "tree_texts",
+    "type_schema",
 ]

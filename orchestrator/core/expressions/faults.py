@@ -36,6 +36,18 @@ class TypeFormError(ExpressionError):
         self.path = path
 
 
+class UnknownNameError(ExpressionError):
+    """A name that means nothing where the expression stands."""
+
+
+class UnknownFieldError(ExpressionError):
+    """A field that the type before the dot is known not to have."""
+
+
+class WrongTypeError(ExpressionError):
+    """An operation on a type that it does not take, known before anything runs."""
+
+
 # Not an error of the program's users: it never leaves this package.
 class Fault(Exception):  # noqa: N818
     """An operation's refusal, without a place."""

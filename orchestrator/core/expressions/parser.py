@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NoReturn
 
+from orchestrator.core.expressions.cursor import Cursor
 from orchestrator.core.expressions.faults import ExpressionError, Fault
 from orchestrator.core.expressions.functions import FILTERS, FUNCTIONS, KEYWORDS, OTHER_NAMES, TESTS
 from orchestrator.core.expressions.nodes import (
@@ -49,40 +50,19 @@ _LEVELS: Final = {
 }  # fmt: skip
 
 
-class Parser:
+class Parser(Cursor):
     """Reads expressions from one list of tokens; `fold` is given every node whose parts are all constant."""
 
     def __init__(self, text: str, tokens: list[Token], fold: Callable[[str, Node], Node]) -> None:
-        self.text = text
-        self.tokens = tokens
-        self.at = 0
-        self.token = tokens[0]
+        super().__init__(text, tokens)
         self._fold_with = fold
         self._nesting = 0
         self._links = 0
 
-    def advance(self) -> Token:
-        token = self.token
-        self.at += 1
-        self.token = self.tokens[self.at]
-        return token
-
-    def is_op(self, sign: str) -> bool:
-        return self.token.type == OP and self.token.value == sign
-
-    def is_word(self, word: str) -> bool:
-        return self.token.type == NAME and self.token.value == word
-
-    def take(self, sign: str) -> bool:
-        if self.is_op(sign):
-            self.advance()
-            return True
-        return False
-
     def whole(self) -> Node:
         """One expression up to the end of the tokens."""
         if self.token.type == END:
-            raise ExpressionError("the expression is empty", *self._place())
+            raise ExpressionError("the expression is empty", *self.place())
         node = self.expression()
         if self.token.type != END:
             self._trailing(node)
@@ -127,7 +107,7 @@ class Parser:
     def _not(self, level: int) -> Node:
         start = self.token.start
         if level > _NOT:
-            raise ExpressionError("`not` cannot stand here", *self._place(), "put it in brackets: `(not x)`")
+            raise ExpressionError("`not` cannot stand here", *self.place(), "put it in brackets: `(not x)`")
         self.advance()
         self._enter()
         operand = self.operation(_NOT)
@@ -185,12 +165,12 @@ class Parser:
                     return self._list()
                 case "{":
                     return self._map()
-        return self._unexpected()
+        return self.unexpected()
 
     def _constant(self) -> Node:
         _, value, start, end = self.token
         if value not in _CONSTANTS:
-            return self._unexpected()
+            return self.unexpected()
         self.advance()
         return Const(start, end, _CONSTANTS[value])
 
@@ -207,7 +187,7 @@ class Parser:
         """`(x)`, or `(a, b)`: a list."""
         start = self.advance().start
         items = self._until(")")
-        end = self._close(")", start)
+        end = self.close(")", start)
         if len(items) == 1 and self.tokens[self.at - 2].value != ",":
             return items[0]
         return ListOf(start, end, tuple(items))
@@ -215,7 +195,7 @@ class Parser:
     def _list(self) -> Node:
         start = self.advance().start
         items = self._until("]")
-        return ListOf(start, self._close("]", start), tuple(items))
+        return ListOf(start, self.close("]", start), tuple(items))
 
     def _until(self, closing: str) -> list[Node]:
         items: list[Node] = []
@@ -232,11 +212,11 @@ class Parser:
             key = self.expression()
             if isinstance(key, Const) and not isinstance(key.value, str):
                 raise ExpressionError("a map's keys are text", key.start, key.end, "write it in quotes")
-            self._expect(":", "between key and value")
+            self.expect(":", "between key and value")
             pairs.append((key, self.expression()))
             if not self.take(","):
                 break
-        return MapOf(start, self._close("}", start), tuple(pairs))
+        return MapOf(start, self.close("}", start), tuple(pairs))
 
     def _links_of(self, node: Node) -> Node:
         """`.name`, `[key]`, `[a:b]`, as many as there are."""
@@ -258,7 +238,7 @@ class Parser:
         type_, value, _, end = self.token
         whole = type_ is VALUE and type(value) is int
         if type_ is not NAME and not whole:
-            raise ExpressionError("a name is missing after `.`", *self._place(), "other keys: `x['the key']`")
+            raise ExpressionError("a name is missing after `.`", *self.place(), "other keys: `x['the key']`")
         self.advance()
         if isinstance(node, Const | ListOf) and not (whole and not isinstance(node, Const)):
             what = "a list" if isinstance(node, ListOf) else kind(node.value)
@@ -276,7 +256,7 @@ class Parser:
             if parts[-1] is not None or len(parts) > 3:
                 break
             parts[-1] = self.expression()
-        end = self._close("]", start)
+        end = self.close("]", start)
         if len(parts) == 1:
             if parts[0] is None:
                 raise ExpressionError("an index is missing in `[]`", start, end)
@@ -301,7 +281,7 @@ class Parser:
         self.advance()
         type_, name, start, end = self.token
         if type_ is not NAME:
-            raise ExpressionError("the name of a filter is missing after `|`", *self._place())
+            raise ExpressionError("the name of a filter is missing after `|`", *self.place())
         signature = FILTERS.get(name)
         if signature is None:
             raise ExpressionError(f"unknown filter `{name}`", start, end, _instead(name, FILTERS, "filter"))
@@ -310,7 +290,7 @@ class Parser:
         if self.is_op(".") or self.is_op("["):
             rest = self.text[self.token.start : self.tokens[self.at + 1].end]
             help = f"put it in brackets: `({self.text[node.start : close]}){rest}`"
-            raise ExpressionError(f"`{self.token.value}` cannot follow a filter", *self._place(), help)
+            raise ExpressionError(f"`{self.token.value}` cannot follow a filter", *self.place(), help)
         given = [arg for arg in args if arg is not None]
         return self._fold(Filter(node.start, close, node, name, args, start), node, *given)
 
@@ -326,7 +306,7 @@ class Parser:
             shown = f"`is {name}`" if type_ is NAME else "this"
             word = did_you_mean(name, TESTS) if type_ is NAME else None
             raise ExpressionError(
-                f"{shown} is not a test here", *self._place(), word or "the tests are `is defined` and `is none`"
+                f"{shown} is not a test here", *self.place(), word or "the tests are `is defined` and `is none`"
             )
         self.advance()
         return self._fold(Test(node.start, end, node, name, negated), node)
@@ -356,12 +336,12 @@ class Parser:
                     self.advance()
                     named.append((name, self.expression()))
                 elif named:
-                    raise ExpressionError("arguments without a name come first", *self._place())
+                    raise ExpressionError("arguments without a name come first", *self.place())
                 else:
                     positional.append(self.expression())
                 if not self.take(","):
                     break
-            end = self._close(")", opening)
+            end = self.close(")", opening)
         try:
             if signature.open:
                 return (), _only_named(signature, positional, named), end
@@ -396,7 +376,7 @@ class Parser:
             raise self._too_deep()
 
     def _too_deep(self) -> ExpressionError:
-        return ExpressionError(f"nested more than {NESTING_MAX} deep", *self._place(), "compute a part in a `set` task")
+        return ExpressionError(f"nested more than {NESTING_MAX} deep", *self.place(), "compute a part in a `set` task")
 
     def _check_height(self, root: Node) -> None:
         """Long runs of `.a.b.c` and `| f | g` make a tree high without nesting."""
@@ -408,17 +388,6 @@ class Parser:
             level = [child for node in level for child in children(node)]
         self._links = 0
 
-    def _expect(self, sign: str, where: str) -> None:
-        if not self.take(sign):
-            raise ExpressionError(f"`{sign}` is missing {where}", *self._place())
-
-    def _close(self, sign: str, opening: int) -> int:
-        if self.is_op(sign):
-            return self.advance().end
-        if self.token.type != END:
-            self._unexpected(f"expected `,` or `{sign}`")
-        raise ExpressionError(f"`{self.text[opening]}` without its `{sign}`", opening, opening + 1)
-
     def _not_callable(self, node: Node) -> NoReturn:
         help = "only filters and functions can be called"
         if isinstance(node, Attr):
@@ -426,22 +395,7 @@ class Parser:
             if str(node.name) in FILTERS:
                 help = f"write `{source} | {node.name}`"
             raise ExpressionError("values have no methods", node.end - len(str(node.name)), node.end, help)
-        raise ExpressionError("this cannot be called", *self._place(), help)
-
-    def _place(self) -> tuple[int, int]:
-        """The current token, or the last one where there is none any more."""
-        if self.token.type == END and self.at:
-            last = self.tokens[self.at - 1]
-            return last.start, last.end
-        return self.token.start, self.token.end
-
-    def _unexpected(self, expected: str = "") -> NoReturn:
-        if self.token.type == END:
-            raise ExpressionError("the expression ends too early", *self._place(), expected or None)
-        if self.is_op("="):
-            raise ExpressionError("`=` does not compare", *self._place(), "write `==`")
-        shown = self.text[self.token.start : self.token.end]
-        raise ExpressionError(f"unexpected `{shown[:40]}`", *self._place(), expected or None)
+        raise ExpressionError("this cannot be called", *self.place(), help)
 
     def _trailing(self, node: Node) -> NoReturn:
         help = None
@@ -449,7 +403,7 @@ class Parser:
             help = "a name has no spaces; join conditions with `and` or `or`"
         elif self.is_op(","):
             help = "a list is written `[a, b]`"
-        self._unexpected(help or "")
+        self.unexpected(help or "")
 
 
 def _only_named(

@@ -10,20 +10,20 @@ _SETTLED_FACTS = frozenset({"status", "reason", "error"})
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """A name with as much of its path as is written out: `fetch.items[0].id` → ("fetch", "items", 0, "id")."""
+    """A name with as much of its path as is written out: `fetch.items[0].id` → root `fetch`, path ("items", 0, "id").
 
+    Joined with dots, root and path are an expression again.
+    """
+
+    root: str
     path: tuple[str | int, ...]
     start: int
     end: int
-    """Offsets of the whole path in the text, end exclusive."""
+    """Offsets of root and path in the text, end exclusive."""
     soft: bool
     """Under `default` or `is defined`, or `tasks.X.status|reason|error`: the value may be missing."""
     open: bool = False
     """A computed key follows, so any part below `path` may be used."""
-
-    @property
-    def root(self) -> str:
-        return str(self.path[0])
 
 
 def collect(nodes: tuple[Node, ...]) -> tuple[Reference, ...]:
@@ -46,11 +46,16 @@ def static_path(node: Node) -> tuple[str, tuple[str | int, ...], Node | None] | 
     for link in reversed(links):
         if isinstance(link, Attr):
             keys.append(link.name)
-        elif isinstance(link.key, Const) and type(link.key.value) in (str, int):
+        elif isinstance(link.key, Const) and _plain_key(link.key.value):
             keys.append(link.key.value)
         else:
             return node.name, tuple(keys), link
     return node.name, tuple(keys), None
+
+
+def _plain_key(key: object) -> bool:
+    """Whether `.key` says the same as `[key]`."""
+    return key.isidentifier() if isinstance(key, str) else type(key) is int and key >= 0
 
 
 def _walk(node: Node, soft: bool, bound: frozenset[str], found: list[Reference]) -> None:
@@ -94,10 +99,9 @@ def _path(node: Node, soft: bool, bound: frozenset[str], found: list[Reference])
         return
     name, keys, stopped = static
     if name not in bound:
-        path = (name, *keys)
-        fact = name == "tasks" and len(path) >= 3 and path[2] in _SETTLED_FACTS
+        fact = name == "tasks" and len(keys) >= 2 and keys[1] in _SETTLED_FACTS
         end = _written_end(node, len(keys))
-        found.append(Reference(path, node.start, end, soft or fact, stopped is not None))
+        found.append(Reference(name, keys, node.start, end, soft or fact, stopped is not None))
     while isinstance(node, Attr | Item):
         if isinstance(node, Item):
             _walk(node.key, soft, bound, found)

@@ -30,6 +30,7 @@ APPLICATION_ID: Final = 0x57464A31
 """Says whose file it is: "WFJ1"."""
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
+_WAL_KEPT_BYTES: Final = 8 * 1024 * 1024
 _PATIENCE_FOR_THE_LOCK: Final = 15.0
 """Seconds to wait for other processes to let a migration in."""
 
@@ -49,6 +50,8 @@ def connect(
         # Closing is quick and deletes nothing; the next process goes on in the same WAL.
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         db.execute(f"PRAGMA synchronous={synchronous}; PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY")
+        # After a burst the WAL gives its space back.
+        db.execute(f"PRAGMA journal_size_limit={_WAL_KEPT_BYTES}")
         if readonly:
             db.execute("PRAGMA query_only=1")
         if sys.platform == "darwin":
@@ -179,7 +182,7 @@ def _migrate(db: apsw.Connection, old: int) -> None:
     if db.pragma("journal_mode", "wal") != "wal":
         raise JournalError("the state folder's file system cannot hold a journal", help="use a local disk for --state")
     for number, script in migrations():
-        if number <= old:
+        if not old < number <= SCHEMA_VERSION:
             continue
         # Each migration and its number are one transaction: a cut in between leaves the older journal.
         db.execute("BEGIN IMMEDIATE")

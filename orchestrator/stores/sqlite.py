@@ -6,17 +6,18 @@ and the knock are files beside it, each in its own module.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import apsw
 
-from orchestrator.errors import JournalError
+from orchestrator.errors import JournalError, JournalFullError
 from orchestrator.ports.journal import Batch, Done, InboxMessage, StoredBatch, StreamRow
 from orchestrator.stores import _batches as batches
 from orchestrator.stores._blobs import Blobs
@@ -32,6 +33,9 @@ from orchestrator.stores._disk import sync_folder
 from orchestrator.stores._knock import Knock
 from orchestrator.stores._writer import Writer
 from orchestrator.stores._writes import NUMBER_BITS, Append, Remember, Send, checksum
+
+if TYPE_CHECKING:
+    from orchestrator.stores._verify import Finding
 
 _ROW: Final = (
     "name, status, workflow, parent, started_at, ended_at, wake_at, concurrency_key, summary, last, inbox FROM streams"
@@ -71,10 +75,11 @@ class SqliteJournal:
         self._closed = False
         self._readers: list[apsw.Connection] = []
         self._readers_lock = threading.Lock()
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = SharedLock(state_dir)
+        with _folder_errors(state_dir):
+            state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = SharedLock(state_dir)
         try:
-            with translated():
+            with translated(), _folder_errors(state_dir):
                 first = self._open_file()
         except BaseException:
             self._lock.close()
@@ -96,7 +101,8 @@ class SqliteJournal:
         if not self._path.exists():
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             sync_folder(self.state_dir)
-        db = connect(self._path, patience=self._patience, vfs=self._vfs)
+        # EXTRA: the rollback journal of the very first transaction must not come back after a power cut.
+        db = connect(self._path, synchronous="EXTRA", patience=self._patience, vfs=self._vfs)
         try:
             bring_up_to_date(db, self._path, self._lock, vfs=self._vfs)
             db.execute("PRAGMA query_only=1")
@@ -287,6 +293,16 @@ class SqliteJournal:
                 db.close()
 
 
+@contextmanager
+def _folder_errors(state_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise JournalFullError(f"no space is left in {str(state_dir)!r}", help="free some space") from error
+        raise JournalError(f"the state folder {str(state_dir)!r} cannot be used: {error.strerror}") from error
+
+
 class _Answer:
     """A `done` that somebody waits for."""
 
@@ -337,3 +353,26 @@ def _row(found: tuple[Any, ...]) -> StreamRow:
         last=last,
         inbox=inbox,
     )
+
+
+# For `doctor` and `backup`, which need no open journal. Imported when asked for: a run needs neither.
+
+
+def verify(
+    state_dir: Path, *, references: Callable[[bytes], Iterable[str]] | None = None, now: float | None = None
+) -> list[Finding]:
+    """Everything that is wrong with a state folder, worst first; [] is a clean bill. Never raises for what it finds.
+
+    `references` gives the digests of the blobs that a batch's events name; what it raises means that the batch cannot be
+    understood.
+    """
+    from orchestrator.stores import _verify
+
+    return _verify.verify(state_dir, references=references, now=now)
+
+
+def backup(state_dir: Path, target: Path) -> None:
+    """Copy journal and blobs into a new or empty folder while others write. UsageError, JournalError."""
+    from orchestrator.stores import _backup
+
+    _backup.backup(state_dir, target)

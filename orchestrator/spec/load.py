@@ -40,6 +40,8 @@ class Workflow:
     children: dict[str, Workflow] = field(default_factory=dict)
     """Workflows that were loaded for this one's `workflow:` tasks, shared by all files of one load, by identity."""
 
+    called_paths: set[Path] = field(default_factory=set)
+    """Paths of called workflows as they were said, links not followed."""
     findings: list[Diagnostic] | None = None
     """What validation found, once somebody asked."""
 
@@ -123,7 +125,9 @@ class Workflow:
 
         Raises NotFoundError if there is none inside the project, DiagnosticsError if it cannot be read.
         """
-        identity = child_identity(self.project, self.identity, said)
+        path = child_path(self.project, self.identity, said)
+        self.called_paths.add(path)
+        identity = child_identity(self.project, path, said)
         if identity not in self.children:
             path = self.project / identity
             document = load_document(path, file=shown(path), tolerant=True)
@@ -161,13 +165,17 @@ def _opened(file: Path, root: Path, document: Document) -> Workflow:
     return workflow
 
 
-def child_identity(project: Path, caller: str, said: str) -> str:
-    """Raises NotFoundError unless the path leads to a file inside the project, links included."""
+def child_path(project: Path, caller: str, said: str) -> Path:
+    """Where a called workflow should be: `./x.yaml` beside the caller, anything else from the project's root."""
     base = (project / caller).parent if said.startswith(("./", "../")) else project
-    path = base / said
+    return base / said
+
+
+def child_identity(project: Path, path: Path, said: str) -> str:
+    """Raises NotFoundError unless the path leads to a file inside the project, links included."""
     try:
         inside = path.resolve().relative_to(project.resolve())
-    except ValueError:
+    except (ValueError, OSError, RuntimeError):
         raise NotFoundError(f"`{said}` leads out of the project") from None
     if not path.is_file():
         raise NotFoundError(f"there is no file `{said}`", help=_near_file(project, path))

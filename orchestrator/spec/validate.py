@@ -32,9 +32,9 @@ def _findings(workflow: Workflow) -> list[Diagnostic]:
 def _meaning(workflow: Workflow) -> Iterator[Diagnostic]:
     """What can be said once every task is known to be a task."""
     from orchestrator.spec.compile_calls import calls
-    from orchestrator.spec.compile_cycles import cycles
+    from orchestrator.spec.rules._run import run_rules
 
-    yield from cycles(workflow.analysis, workflow.document)
+    yield from run_rules(workflow)
     yield from calls(workflow)
 
 

@@ -11,6 +11,7 @@ from orchestrator.core.expressions.faults import (
     WrongTypeError,
 )
 from orchestrator.core.expressions.functions import RESERVED_NAMES
+from orchestrator.core.expressions.inference import Inference, TypeEnv, fits, infer
 from orchestrator.core.expressions.references import Reference
 from orchestrator.core.expressions.rendering import (
     Expression,
@@ -35,6 +36,7 @@ __all__ = [
     "RESERVED_NAMES",
     "Expression",
     "ExpressionError",
+    "Inference",
     "LimitError",
     "Limits",
     "Missing",
@@ -43,6 +45,7 @@ __all__ = [
     "Reference",
     "Template",
     "Type",
+    "TypeEnv",
     "TypeFormError",
     "UnknownFieldError",
     "UnknownNameError",
@@ -52,7 +55,9 @@ __all__ = [
     "did_you_mean",
     "evaluate",
     "field_schema",
+    "fits",
     "has_marks",
+    "infer",
     "parse_expression",
     "parse_template",
     "parse_type",

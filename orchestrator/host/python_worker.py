@@ -29,6 +29,8 @@ from orchestrator.host.reaper import serve
 from orchestrator.host.supervisor import Request, refuse, restore_signals
 
 REPLY = 3
+REPLY_LIMIT = 64 * 1024 * 1024
+"""Bytes a function may return as JSON."""
 
 
 def main() -> None:
@@ -66,14 +68,14 @@ def work(request: Request, descriptors: list[int]) -> NoReturn:
         os._exit(code)
 
 
-def _answer(target: str, arguments: bytes) -> tuple[dict[str, Any], int]:
+def _answer(target: str, arguments: bytes) -> tuple[bytes, int]:
     """What to reply, and the exit code of the process."""
     try:
         function = _find(target)
         keywords = json.loads(arguments)
         _check_call(target, function, keywords)
     except _CannotCallError as error:
-        return {"error": "invalid_input", "message": str(error)}, 1
+        return _reply_of({"error": "invalid_input", "message": str(error)}), 1
     except BaseException as error:  # noqa: BLE001 - the module's own code ran: whatever it raised is the answer
         return _raised(error, f"importing {target.partition(':')[0]} failed: ")
     try:
@@ -83,11 +85,20 @@ def _answer(target: str, arguments: bytes) -> tuple[dict[str, Any], int]:
     except BaseException as error:  # noqa: BLE001
         return _raised(error, "")
     try:
-        json.dumps(value, allow_nan=False)
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        message = f"{target} returned {_shape(value)}, which is no JSON value: {error}"
-        return {"error": "invalid_output", "message": message}, 1
-    return {"value": value}, 0
+        return _refused(f"{target} returned {_shape(value)}, which is no JSON value: {error}")
+    if len(text) > REPLY_LIMIT:
+        return _refused(f"{target} returned {len(text) >> 20} MiB, which is more than {REPLY_LIMIT >> 20} MiB")
+    return b'{"value":%b}' % text, 0
+
+
+def _refused(message: str) -> tuple[bytes, int]:
+    return _reply_of({"error": "invalid_output", "message": message}), 1
+
+
+def _reply_of(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer).encode()
 
 
 async def _awaited(value: Any) -> Any:
@@ -126,19 +137,20 @@ def _check_call(target: str, function: Callable[..., Any], keywords: dict[str, A
         raise _CannotCallError(f"{target}{signature} cannot take these args: {error}") from None
 
 
-def _raised(error: BaseException, where: str) -> tuple[dict[str, Any], int]:
+def _raised(error: BaseException, where: str) -> tuple[bytes, int]:
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
         if isinstance(error.code, str):
             sys.stderr.write(error.code + "\n")
-        return {"error": "exit", "message": f"the function called sys.exit({error.code!r})"}, code
+        return _reply_of({"error": "exit", "message": f"the function called sys.exit({error.code!r})"}), code
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
         frames = frames.tb_next
     traceback.print_exception(type(error), error, frames)
     sys.stderr.flush()
     name = type(error).__name__
-    return {"error": "exit", "message": f"{where}{name}: {error}" if str(error) else where + name, "exception": name}, 1
+    message = f"{where}{name}: {error}" if str(error) else where + name
+    return _reply_of({"error": "exit", "message": message, "exception": name}), 1
 
 
 def _shape(value: object) -> str:
@@ -146,8 +158,8 @@ def _shape(value: object) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
-def _reply(answer: dict[str, Any]) -> None:
-    data = memoryview(json.dumps(answer).encode("utf-8", "surrogatepass"))
+def _reply(answer: bytes) -> None:
+    data = memoryview(answer)
     while data:
         data = data[os.write(REPLY, data) :]
     os.close(REPLY)

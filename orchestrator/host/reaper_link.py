@@ -29,6 +29,7 @@ _BOOT = (
 )
 
 _POLL_S = 0.005
+_PF_EXITING = 0x4
 
 _ours: set[str] = set()
 """Reapers of this process: closing any descriptor of their engine lock would drop it, so they are never probed."""
@@ -76,6 +77,7 @@ def start_reaper(state_dir: Path) -> ReaperLink:
     _ours.add(id)
     engine_lock = _open(folder / f"{id}.engine")
     fcntl.lockf(engine_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.write(engine_lock, str(os.getpid()).encode())
     reaper_lock = _open(folder / f"{id}.reaper")
     fcntl.flock(reaper_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     ours, theirs = socket.socketpair()
@@ -133,10 +135,19 @@ def _engine_lives(folder: Path, id: str) -> bool:
     try:
         fcntl.lockf(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return True
+        return not _dying(os.read(probe, 32))
     finally:
         os.close(probe)
     return False
+
+
+def _dying(pid: bytes) -> bool:
+    """A killed process lets go of its locks one by one: who already has its claim on a run may still see this one held."""
+    try:
+        fields = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return False
+    return bool(int(fields[6]) & _PF_EXITING)
 
 
 def _remove_if_gone(folder: Path, id: str) -> bool:

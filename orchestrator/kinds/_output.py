@@ -54,7 +54,11 @@ def json_value(text: str, where: str, schema: dict[str, JSON] | None) -> JSON:
     import json
 
     try:
-        return json.loads(text, parse_constant=_no_number)
+        value = json.loads(text, parse_constant=_no_number, parse_int=_whole_number)
+        if "\\ud" in text.lower():
+            # Half a surrogate pair is valid JSON and no text.
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except RecursionError:
         raise TaskError("invalid_output", f"{where} is nested too deeply to be read") from None
     except ValueError as error:
@@ -79,6 +83,13 @@ def takes_text(schema: dict[str, JSON]) -> bool:
 
 def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is no JSON number")
+
+
+def _whole_number(digits: str) -> int:
+    # Looked at by length first: reading a number of a million digits takes minutes.
+    if len(digits) < 25 and -(2**63) <= (number := int(digits)) < 2**64:
+        return number
+    raise ValueError(f"{digits[:24]} is a number of more than 64 bits: write it as text")
 
 
 def _excerpt(text: str) -> str:

@@ -22,11 +22,10 @@ META_LIMIT: Final = 64 * 1024
 
 
 def task_environment(attempt: Attempt) -> dict[str, str]:
-    """The base environment, what the task says, and what it is told about itself. Creates the run's folder."""
-    base = attempt.services.base_env
+    """The base environment, what the task says (`pass_env` is in it), what it is told about itself. Makes the run's folder."""
     attempt.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     return {
-        **(base_environment(os.environ) if base is None else base),
+        **base_environment(os.environ),
         **attempt.env,
         "WHISPER_RUN_ID": attempt.run_id,
         "WHISPER_TASK": attempt.task,

@@ -25,6 +25,7 @@ from orchestrator.kinds._processes import (
     task_environment,
     timeout_error,
 )
+from orchestrator.kinds._words import word_of
 from orchestrator.ports.services import ProcessResult
 from orchestrator.ports.task_kind import Attempt, Succeeded
 
@@ -90,15 +91,6 @@ def _passed_values(values: dict[str, JSON]) -> dict[str, str]:
                 help="hand it over with `stdin: ${{ … }}` and read it from standard input",
             )
     return passed
-
-
-def word_of(value: JSON) -> str:
-    """A value as one word for a command: text as it is, anything else as JSON."""
-    if isinstance(value, str):
-        return value
-    import json
-
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _stdin(value: JSON) -> bytes:

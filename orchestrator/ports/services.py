@@ -176,5 +176,3 @@ class Services:
     http: Http
     runs: Runs
     sessions: Sessions
-    base_env: Mapping[str, str] | None = None
-    """What every process of a task starts from (`host.environment.base_environment`); None: that of this process."""

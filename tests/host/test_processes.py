@@ -18,6 +18,10 @@ from tests.host.witness import Witness
 MIB = 1024 * 1024
 
 
+def open_descriptors() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
 async def shell(
     processes: ReapedProcesses, script: str, witness: Witness, cwd: Path, **options: object
 ) -> ProcessResult:
@@ -210,18 +214,6 @@ async def test_fifty_processes_run_side_by_side(processes: ReapedProcesses, witn
     assert [(result.exit_code, result.stdout) for result in results] == [(n, f"{n}\n".encode()) for n in range(50)]
 
 
-async def test_a_limit_bounds_how_many_run_at_once(witness: Witness, tmp_path: Path) -> None:
-    processes = ReapedProcesses(tmp_path / "state", limit=2)
-    script = "echo + >> log; sleep 0.03; echo - >> log"
-    await asyncio.gather(*(shell(processes, script, witness, tmp_path) for _ in range(6)))
-    await processes.close()
-    depth = deepest = 0
-    for line in (tmp_path / "log").read_text().split():
-        depth += 1 if line == "+" else -1
-        deepest = max(deepest, depth)
-    assert deepest == 2
-
-
 async def test_a_reaper_that_was_killed_loses_its_tasks_and_is_replaced(
     processes: ReapedProcesses, witness: Witness, tmp_path: Path
 ) -> None:
@@ -247,12 +239,12 @@ async def test_a_supervisor_that_was_killed_is_reported_and_leaves_nothing(
 
 async def test_descriptors_do_not_add_up(processes: ReapedProcesses, witness: Witness, tmp_path: Path) -> None:
     await shell(processes, "true", witness, tmp_path)
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     for _ in range(20):
         await shell(processes, "cat", witness, tmp_path, stdin=b"x", log_dir=tmp_path)
         with pytest.raises(FileNotFoundError):
             await processes.run(["no-such-program"], env=witness.env, cwd=tmp_path)
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 async def test_after_close_nothing_starts(processes: ReapedProcesses, witness: Witness, tmp_path: Path) -> None:

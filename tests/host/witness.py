@@ -36,6 +36,15 @@ class Witness:
     async def until(self, count: int) -> list[int]:
         """Wait until exactly `count` marked processes live."""
         async with asyncio.timeout(WAIT_S):
-            while len(alive := self.alive()) != count:
+            # Nobody tells when a stranger dies.
+            while len(alive := self.alive()) != count:  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_EVERY_S)
         return alive
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def command(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -1,0 +1,95 @@
+"""`agent:` gives a prompt to an agent and takes its answer as the value.
+
+Fields: `{agent, prompt, repair, instructions, model, files, session}`, and from the engine `agents` and `workers` of the plan
+and the run's `budgets`. The conversation lives behind the `Sessions` port; its turns are recorded there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.errors import TaskError
+from orchestrator.kinds._kind import WaitingKind
+from orchestrator.kinds._words import word_of
+from orchestrator.ports.services import AgentCall
+from orchestrator.ports.task_kind import Attempt, Succeeded
+
+JSON = Any
+
+
+class AgentKind(WaitingKind):
+    verb = "agent"
+
+    async def perform(self, attempt: Attempt) -> Succeeded:
+        answer = await attempt.services.sessions.run_turns(_call(attempt))
+        return Succeeded(
+            value=answer.value,
+            meta={
+                "text": answer.text,
+                "model": answer.model,
+                "synthetic": answer.synthetic,
+                "turns": answer.turns,
+                "finish": answer.finish,
+            },
+            cost=answer.cost,
+            usage=answer.usage,
+        )
+
+
+def _call(attempt: Attempt) -> AgentCall:
+    fields = attempt.fields
+    agent_id, agent = _agent(fields)
+    session = fields.get("session")
+    return AgentCall(
+        run_id=attempt.run_id,
+        task=attempt.task,
+        key=attempt.key,
+        agent_id=agent_id,
+        agent=agent,
+        worker=_worker(agent_id, agent, fields.get("workers") or {}),
+        prompt=word_of(fields["prompt"]),
+        instructions=_text(fields.get("instructions")),
+        model=_text(fields.get("model")),
+        files=list(fields.get("files") or []),
+        session=_text(session),
+        output_schema=attempt.output_schema,
+        repair=fields.get("repair", 2),
+        deadline=attempt.deadline,
+        publish=attempt.publish,
+        control=attempt.control,
+        budgets=(*(fields.get("budgets") or ()), *_own_budget(attempt, session)),
+        project=attempt.project,
+    )
+
+
+def _agent(fields: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
+    agents: dict[str, dict[str, JSON]] = fields.get("agents") or {}
+    agent_id = fields["agent"]
+    if isinstance(agent_id, str) and agent_id in agents:
+        return agent_id, agents[agent_id]
+    known = ", ".join(sorted(name for name in agents if "." not in name)[:10]) or "none"
+    raise TaskError("invalid_input", f"no agent is called {word_of(agent_id)!r}", help=f"declared are: {known}")
+
+
+def _worker(agent_id: str, agent: dict[str, JSON], workers: dict[str, dict[str, JSON]]) -> dict[str, JSON] | None:
+    name = agent.get("worker")
+    if name is None:
+        return None
+    if name not in workers:
+        raise TaskError("invalid_input", f"agent {agent_id!r} wants worker {name!r}, which is not declared")
+    return workers[name]
+
+
+def _own_budget(attempt: Attempt, session: JSON) -> tuple[dict[str, JSON], ...]:
+    """What the task's own `budget:` allows; it starts anew with each series of attempts, whatever the run has spent."""
+    if not attempt.node.budget:
+        return ()
+    name = f"{attempt.run_id}/agent/{'@' + word_of(session) if session else attempt.key}"
+    return ({"name": name, "streams": name, **attempt.node.budget},)
+
+
+def _text(value: JSON) -> str | None:
+    return None if value is None else word_of(value)
+
+
+KIND = AgentKind()

@@ -6,11 +6,11 @@ computed once here, so that it fails here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, NoReturn
 
 from orchestrator.core.expressions.cursor import Cursor
 from orchestrator.core.expressions.faults import ExpressionError, Fault
+from orchestrator.core.expressions.folding import Folder
 from orchestrator.core.expressions.functions import FILTERS, FUNCTIONS, KEYWORDS, OTHER_NAMES, TESTS
 from orchestrator.core.expressions.nodes import (
     Attr,
@@ -51,11 +51,13 @@ _LEVELS: Final = {
 
 
 class Parser(Cursor):
-    """Reads expressions from one list of tokens; `fold` is given every node whose parts are all constant."""
+    """Reads expressions from one list of tokens; `folder` is given every node whose parts are all constant."""
 
-    def __init__(self, text: str, tokens: list[Token], fold: Callable[[str, Node], Node]) -> None:
+    def __init__(self, text: str, tokens: list[Token], folder: Folder) -> None:
         super().__init__(text, tokens)
-        self._fold_with = fold
+        self._folder = folder
+        # Kept by identity, and kept alive: an id that is free again could be given to another node.
+        self._constants: dict[int, Node] = {}
         self._nesting = 0
         self._links = 0
 
@@ -253,7 +255,7 @@ class Parser(Cursor):
             if self.take(":"):
                 parts.append(None)
                 continue
-            if parts[-1] is not None or len(parts) > 3:
+            if parts[-1] is not None:
                 break
             parts[-1] = self.expression()
         end = self.close("]", start)
@@ -366,9 +368,16 @@ class Parser(Cursor):
 
     def _fold(self, node: Node, *parts: Node) -> Node:
         for part in parts:
-            if not isinstance(part, Const) and not (isinstance(part, ListOf | MapOf) and _constant(part)):
+            if not self._is_constant(part):
                 return node
-        return self._fold_with(self.text, node)
+        folded = self._folder.fold(node)
+        self._constants[id(folded)] = folded
+        return folded
+
+    def _is_constant(self, node: Node) -> bool:
+        if isinstance(node, Const) or id(node) in self._constants:
+            return True
+        return isinstance(node, ListOf | MapOf) and all(map(self._is_constant, children(node)))
 
     def _enter(self) -> None:
         self._nesting += 1
@@ -415,17 +424,6 @@ def _only_named(
     if len(set(names)) < len(names):
         raise Fault("a name is given twice")
     return tuple(named)
-
-
-def _constant(node: Node) -> bool:
-    waiting = [node]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, ListOf | MapOf):
-            waiting.extend(children(part))
-        elif not isinstance(part, Const):
-            return False
-    return True
 
 
 def _instead(name: str, known: dict[str, Signature], noun: str) -> str:

@@ -11,19 +11,19 @@ from typing import Final
 
 from orchestrator.core.expressions.closures import Compiler, Run
 from orchestrator.core.expressions.faults import ExpressionError, Fault, LimitError
+from orchestrator.core.expressions.folding import Folder
 from orchestrator.core.expressions.loops import Piece, TemplateCompiler
 from orchestrator.core.expressions.nodes import Attr, Const, Item, Name, Node, Output, Text
 from orchestrator.core.expressions.parser import Parser
 from orchestrator.core.expressions.references import Reference, collect
 from orchestrator.core.expressions.templates import TemplateReader, has_marks
 from orchestrator.core.expressions.tokens import tokenize
-from orchestrator.core.expressions.values import JSON, MISSING, Context, Limits, Missing, measure
+from orchestrator.core.expressions.values import JSON, Context, Limits, Missing, measure
 
 Scope = Mapping[str, JSON] | Callable[[str], JSON]
 """Names to values. A callable is asked for each name when it is met and gives MISSING for one it does not know."""
 
 _KEPT: Final = 16_384
-_FOLDED_TEXT_MAX: Final = 256
 DEFAULT_LIMITS: Final = Limits()
 
 
@@ -107,13 +107,13 @@ def parse_expression(text: str) -> Expression:
         help = "write it bare" + (f": `{inner}`" if (inner := _inside(text)) else "")
         raise ExpressionError("this field holds an expression already, without `${{ }}`", begin, begin + 3, help)
     tokens, _ = tokenize(text)
-    return Expression(text, Parser(text, tokens, _fold).whole())
+    return Expression(text, Parser(text, tokens, Folder(text)).whole())
 
 
 @lru_cache(maxsize=_KEPT)
 def parse_template(text: str) -> Template:
     """Read a text field. Raises ExpressionError."""
-    return Template(text, TemplateReader(text, _fold).parts())
+    return Template(text, TemplateReader(text).parts())
 
 
 def references(read: Expression | Template) -> tuple[Reference, ...]:
@@ -189,15 +189,6 @@ def _bounded(value: JSON, context: Context, node: Node) -> None:
         context.size -= measure(value, context)
     except Fault as fault:
         raise fault.at(node.start, node.end) from None
-
-
-def _fold(text: str, node: Node) -> Node:
-    """Compute what is constant, so that an impossible constant is an error of the text and not of the run."""
-    context = Context(lambda name, missing: missing, 0.0, DEFAULT_LIMITS)
-    value = Compiler(text).compile(node)(context)
-    if value is MISSING or type(value) in (list, dict) or (type(value) is str and len(value) > _FOLDED_TEXT_MAX):
-        return node
-    return Const(node.start, node.end, value)
 
 
 def _inside(text: str) -> str:

@@ -8,10 +8,10 @@ space on their side.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Final, NoReturn
 
 from orchestrator.core.expressions.faults import ExpressionError
+from orchestrator.core.expressions.folding import Folder
 from orchestrator.core.expressions.functions import KEYWORDS
 from orchestrator.core.expressions.nodes import Branch, For, If, Node, Output, Text
 from orchestrator.core.expressions.parser import Parser
@@ -23,8 +23,6 @@ BLOCKS_MAX: Final = 16
 
 _TAGS: Final = ("for", "if", "elif", "else", "endfor", "endif")
 _MARK = re.compile(r"\$?\$\{\{|\{%-?(?=\s|(?:for|if|elif|else|endfor|endif)\b)")
-
-Fold = Callable[[str, Node], Node]
 
 
 def has_marks(text: str) -> bool:
@@ -50,9 +48,9 @@ class _Block:
 
 
 class TemplateReader:
-    def __init__(self, text: str, fold: Fold) -> None:
+    def __init__(self, text: str) -> None:
         self.text = text
-        self.fold = fold
+        self.folder = Folder(text)
         self.blocks = [_Block("", 0, 0)]
         self.at = 0
 
@@ -83,7 +81,7 @@ class TemplateReader:
         tokens, stop = tokenize(self.text, inside, "}}")
         if tokens[0].type == END:
             raise ExpressionError("the expression is empty", start, stop + 2, "a literal `${{` is written `$${{`")
-        expression = Parser(self.text, tokens, self.fold).whole()
+        expression = Parser(self.text, tokens, self.folder).whole()
         self.blocks[-1].parts.append(Output(start, stop + 2, expression))
         self.at = stop + 2
 
@@ -96,7 +94,7 @@ class TemplateReader:
         word = tokens[0].value if tokens[0].type == NAME else None
         if word not in _TAGS:
             self._unknown(word, start, end)
-        parser = Parser(self.text, tokens, self.fold)
+        parser = Parser(self.text, tokens, self.folder)
         parser.advance()
         match word:
             case "if":

@@ -45,7 +45,7 @@ class Limits(msgspec.Struct, frozen=True):
     """What one evaluation may take. Time is bounded because steps and sizes are."""
 
     steps: int = 1_000_000
-    """Elements looked at by filters and loops, and characters of text in sixteens."""
+    """Elements looked at by filters and loops, and characters of text by the 64."""
     size: int = 32 * 1024 * 1024
     """Characters of text (and JSON) made on the way, all together."""
     items: int = 100_000
@@ -75,7 +75,7 @@ class Context:
         self.size -= characters
         if self.size < 0:
             raise TooMuch(f"more than {self.limits.size:,} characters of text")
-        self.work(characters >> 4)
+        self.work(characters >> 6)
 
 
 def kind(value: JSON) -> str:

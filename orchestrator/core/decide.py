@@ -210,7 +210,7 @@ def _slept(state: RunState, given: AttemptSlept, now: float) -> list[AnyEvent]:
 def _asked(state: RunState, given: AttemptAsked, now: float) -> list[AnyEvent]:
     if not _current(state, given.task, given.attempt):
         return []
-    return [TaskAsked(given.task, given.question, given.expires_at, given.on_expired)]
+    return [TaskAsked(given.task, given.question, given.expires_at, given.on_expired, given.expired_value)]
 
 
 def _parked(state: RunState, given: AttemptParked, now: float) -> list[AnyEvent]:
@@ -324,14 +324,13 @@ def _retry_due(state: RunState, task: int, now: float) -> Iterator[AnyEvent]:
 
 
 def _expired(state: RunState, task: int, now: float) -> Iterator[AnyEvent]:
-    on_expired = state.questions[task].on_expired
-    if on_expired == "skip":
+    question = state.questions[task]
+    if question.on_expired == "skip":
         yield TaskSettled(task, SKIPPED, "nobody answered in time")
-    elif on_expired == "fail":
+    elif question.on_expired == "fail":
         yield TaskFailed(task, Failure("timeout", "nobody answered in time"))
     else:
-        assert not isinstance(on_expired, str)
-        yield TaskSucceeded(task, on_expired, by="expiry")
+        yield TaskSucceeded(task, question.expired_value, by="expiry")
 
 
 def _group_timeout(state: RunState, task: int, now: float) -> Iterator[AnyEvent]:
@@ -456,9 +455,12 @@ def _run_review(state: RunState) -> list[AnyEvent]:
 # --- what may begin --------------------------------------------------------------------------------------------------
 
 
-def starts(state: RunState, now: float, limit: int = STARTS_MAX) -> list[AnyEvent]:
-    """Attempts, items and rounds that begin now: in order, within `max_parallel`, and none while a hold or a stop lasts."""
-    if state.holds or state.stop_until is not None or state.over:
+def starts(state: RunState, now: float, limit: int = STARTS_MAX, *, but_for: str = "") -> list[AnyEvent]:
+    """Attempts, items and rounds that begin now: in order, within `max_parallel`, and none while a hold or a stop lasts.
+
+    `but_for` names a hold to look past: what would begin without it?
+    """
+    if state.stop_until is not None or state.over or any(name != but_for for name in state.holds):
         return []
     events: list[AnyEvent] = []
     statuses = state.statuses

@@ -150,8 +150,10 @@ class TaskAsked(Event, frozen=True, array_like=True, tag=13):
     question: Value
     """{question, schema, show, to}."""
     expires_at: float | None = None
-    on_expired: str | Blob | bytes = "fail"
-    """`fail`, `skip`, or the answer to take then."""
+    on_expired: str = "fail"
+    """fail, skip or value."""
+    expired_value: Value | None = None
+    """The answer to take then, for `value`."""
 
 
 class TaskParked(Event, frozen=True, array_like=True, tag=14):

@@ -449,7 +449,7 @@ def _task_slept(state: RunState, event: TaskSlept) -> None:
 def _task_asked(state: RunState, event: TaskAsked) -> None:
     state.statuses[event.task] = _check(state, event.task, "asked")
     _leave_running(state, event.task, state.nodes[event.task])
-    state.questions[event.task] = Question(event.question, event.expires_at, event.on_expired)
+    state.questions[event.task] = Question(event.question, event.expires_at, event.on_expired, event.expired_value)
     if event.expires_at is not None:
         _timer(state, event.task, "expire", event.expires_at)
 

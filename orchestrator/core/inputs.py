@@ -83,8 +83,9 @@ class AttemptAsked(Input, frozen=True):
     attempt: int
     question: Value
     expires_at: float | None
-    on_expired: str | Value
-    """`fail`, `skip`, or the value to take."""
+    on_expired: str
+    """fail, skip or value."""
+    expired_value: Value | None = None
 
 
 class AttemptParked(Input, frozen=True):

@@ -184,9 +184,10 @@ class Hold:
 
 
 class Question:
-    __slots__ = ("expires_at", "on_expired", "value")
+    __slots__ = ("expired_value", "expires_at", "on_expired", "value")
 
-    def __init__(self, value: Value, expires_at: float | None, on_expired: str | Value) -> None:
+    def __init__(self, value: Value, expires_at: float | None, on_expired: str, expired_value: Value | None) -> None:
+        self.expired_value = expired_value
         self.value = value
         self.expires_at = expires_at
         self.on_expired = on_expired

@@ -1,0 +1,126 @@
+"""The one place that names concrete adapters: which journal, which processes, which models an engine has."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from orchestrator.core.plan import Plan
+from orchestrator.delegates import DelegateManager
+from orchestrator.engine.children import ChildRuns
+from orchestrator.engine.engine import Adapters, Engine
+from orchestrator.host.clock import SystemClock
+from orchestrator.host.project import Project, find_project, open_state
+from orchestrator.ports.clock import Clock
+from orchestrator.ports.journal import Journal
+from orchestrator.ports.services import Services
+from orchestrator.ports.task_kind import TaskKind
+from orchestrator.registry import find
+
+if TYPE_CHECKING:
+    from orchestrator.ports.services import Sessions
+
+Synchronous = Literal["FULL", "NORMAL"]
+
+
+class ExecutionEngine(Engine):
+    """Runs workflows of one project, with its state on disk unless another journal is given.
+
+        async with ExecutionEngine() as engine:
+            result = await engine.run(plan, inputs={"limit": 20})
+
+    `project`: a folder inside the project, by default the current one. `state`: where runs are recorded, by default
+    `.whisper-flow/` in the project. `journal`: another one (`MemoryJournal()` in tests); run folders then live in a temporary folder
+    unless `state` is given. `settings`: the project's configuration as plain values (`limits`, `pass_env`, `http`).
+    """
+
+    def __init__(
+        self,
+        project: Path | str | None = None,
+        *,
+        state: Path | None = None,
+        journal: Journal | None = None,
+        clock: Clock | None = None,
+        delegate_manager: DelegateManager | None = None,
+        synchronous: Synchronous = "FULL",
+        settings: Mapping[str, Any] | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        environ = dict(os.environ) if environ is None else environ
+        settings = settings or {}
+        found = find_project(Path(project or "."))
+        folder = _state_folder(found, state, in_memory=journal is not None, environ=environ)
+        limits = settings.get("limits") or {}
+        adapters = Adapters(
+            project=found,
+            state=folder,
+            journal=journal or _sqlite(folder, synchronous),
+            clock=clock or SystemClock(),
+            services=lambda engine: _services(engine, settings),
+            find_kind=find_kind,
+            environ=environ,
+            processes_max=int(limits.get("processes", 8)),
+            calls_max=int(limits.get("calls", 64)),
+            pass_env=tuple(settings.get("pass_env") or ()),
+            own_journal=journal is None,
+            check_agents=lambda plan: _check_agents(plan, environ),
+        )
+        super().__init__(adapters, delegate_manager)
+
+
+def _state_folder(project: Project, given: Path | None, *, in_memory: bool, environ: Mapping[str, str]) -> Path:
+    if in_memory and given is None:
+        return Path(tempfile.mkdtemp(prefix="whisper-flow-"))
+    return open_state(project, given, environ)
+
+
+def _sqlite(folder: Path, synchronous: Synchronous) -> Journal:
+    from orchestrator.stores.sqlite import SqliteJournal
+
+    return SqliteJournal(folder, synchronous=synchronous)
+
+
+_kinds: dict[str, TaskKind] = {}
+
+
+def find_kind(verb: str) -> TaskKind:
+    """The kind that performs a verb; each is imported when it is first needed."""
+    kind = _kinds.get(verb)
+    if kind is None:
+        module = find("orchestrator.kinds", verb)
+        kind = _kinds[verb] = module.KIND
+    return kind
+
+
+def _services(engine: Engine, settings: Mapping[str, Any]) -> Services:
+    from orchestrator.host.http import HttpxHttp
+    from orchestrator.host.processes import ReapedProcesses
+
+    adapters = engine.adapters
+    return Services(
+        processes=ReapedProcesses(adapters.state),
+        http=HttpxHttp(allow_private=tuple((settings.get("http") or {}).get("allow_private") or ())),
+        runs=ChildRuns(engine),
+        sessions=_sessions(engine),
+    )
+
+
+def _sessions(engine: Engine) -> Sessions:
+    from orchestrator.ai.factory import AILoopFactory
+    from orchestrator.ai.sessions import AgentSessions
+
+    factory = AILoopFactory(
+        journal=engine.journal,
+        clock=engine.clock,
+        environ=engine.adapters.environ,
+        delegates=lambda run_id: DelegateManager(engine.manager_of(run_id)),
+    )
+    return AgentSessions(factory)
+
+
+def _check_agents(plan: Plan, environ: Mapping[str, str]) -> None:
+    if not plan.agents:
+        return

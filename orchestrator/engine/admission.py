@@ -1,0 +1,110 @@
+"""What must be true before a run begins: inputs that fit, secrets that are there, nothing this version cannot do."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets as randomness
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.core.plan import Plan
+from orchestrator.engine.schemas import problems
+from orchestrator.errors import CredentialsError, InvalidInputsError, NotYetError
+
+JSON = Any
+
+
+def refuse_not_yet(plan: Plan) -> None:
+    """Raises NotYetError naming everything the file uses that this version cannot run."""
+    if plan.not_yet:
+        lines = "\n  ".join(plan.not_yet)
+        raise NotYetError(
+            f"{plan.workflow} uses what this version cannot run yet:\n  {lines}",
+            help="`whisper-flow validate` accepts the file; leave these parts out to run it today",
+        )
+
+
+def check_inputs(plan: Plan, given: Mapping[str, JSON]) -> dict[str, JSON]:
+    """The inputs with defaults filled in. Raises InvalidInputsError with one line for each that does not fit."""
+    found: list[str] = []
+    inputs: dict[str, JSON] = {}
+    for name in given:
+        if name not in plan.inputs:
+            known = ", ".join(sorted(plan.inputs)) or "it declares none"
+            found.append(f"`{name}` is no input of this workflow ({known})")
+    for name, schema in plan.inputs.items():
+        if name in given:
+            inputs[name] = given[name]
+            found.extend(f"input `{name}`: {problem}" for problem in problems(schema, given[name]))
+        elif "default" in schema:
+            inputs[name] = schema["default"]
+        elif name in plan.required:
+            found.append(f"input `{name}` is required: {_wanted(schema)}")
+    if found:
+        raise InvalidInputsError(found)
+    return inputs
+
+
+def _wanted(schema: dict[str, JSON]) -> str:
+    text = str(schema.get("description") or schema.get("type") or "any value")
+    return text if "enum" not in schema else f"one of {', '.join(map(str, schema['enum']))}"
+
+
+def resolve_secrets(plan: Plan, project: Path, environ: Mapping[str, str], dotenv: Mapping[str, str]) -> dict[str, str]:
+    """The values of the declared secrets. Raises CredentialsError that names the first that is missing and where it was looked for."""
+    return {name: _secret(name, source, project, environ, dotenv) for name, source in plan.secrets.items()}
+
+
+def _secret(
+    name: str, source: Mapping[str, JSON], project: Path, environ: Mapping[str, str], dotenv: Mapping[str, str]
+) -> str:
+    if "file" in source:
+        path = Path(os.path.expanduser(str(source["file"])))
+        path = path if path.is_absolute() else project / path
+        try:
+            return path.read_text().rstrip("\n")
+        except OSError as error:
+            raise CredentialsError(f"secret `{name}`: {path.name} cannot be read ({error.strerror})") from error
+    if "dotenv" in source:
+        key = str(source.get("key", name))
+        value = read_dotenv(project / str(source["dotenv"])).get(key)
+        where = f"`{key}` in {source['dotenv']}"
+    else:
+        variable = str(source.get("env", name))
+        value = environ.get(variable, dotenv.get(variable))
+        where = f"the environment variable {variable}"
+    if not value:
+        raise CredentialsError(f"secret `{name}` is missing", help=f"set {where}")
+    return value
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """`KEY=value` lines; quotes around a value are taken off, `#` begins a comment. A missing file is empty."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return {}
+    found: dict[str, str] = {}
+    for line in lines:
+        text = line.strip().removeprefix("export ").strip()
+        key, equals, value = text.partition("=")
+        if not equals or text.startswith("#"):
+            continue
+        value = value.strip()
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1]
+        else:
+            value = value.split(" #")[0].rstrip()
+        found[key.strip()] = value
+    return found
+
+
+def new_run_id() -> str:
+    """Twelve hexadecimal digits of chance: the first few are enough to name a run."""
+    return randomness.token_hex(6)
+
+
+def driver_name() -> str:
+    return f"pid {os.getpid()} on {platform.node() or 'this machine'}"

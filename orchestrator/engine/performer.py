@@ -1,0 +1,235 @@
+"""Carries out one attempt: renders the task's templates, calls its kind, and says as an input what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from orchestrator.core.events import Failure, Value
+from orchestrator.core.expressions import ExpressionError, render_tree
+from orchestrator.core.inputs import (
+    AnyInput,
+    AttemptAsked,
+    AttemptEnded,
+    AttemptErred,
+    AttemptParked,
+    AttemptSlept,
+    AttemptSucceeded,
+)
+from orchestrator.core.plan import Node
+from orchestrator.engine.evaluate import failure_of
+from orchestrator.engine.schemas import problems
+from orchestrator.engine.values import Values, store
+from orchestrator.errors import JournalError, TaskError, WhisperFlowError
+from orchestrator.host.project import Project, resolve_inside
+from orchestrator.host.redact import Redactor
+from orchestrator.ports.services import Services
+from orchestrator.ports.task_kind import Asking, Attempt, Ending, Outcome, Parked, Sleeping, Succeeded, TaskKind
+
+JSON = Any
+_log = logging.getLogger("orchestrator.engine")
+
+PROCESS_VERBS: Final = frozenset({"run", "python"})
+CALL_VERBS: Final = frozenset({"http", "agent", "tool"})
+
+
+@dataclass(slots=True, kw_only=True)
+class Limits:
+    """What one engine does at once, over all its runs (`limits:` in the project's config)."""
+
+    processes: asyncio.Semaphore
+    calls: asyncio.Semaphore
+
+
+@dataclass(slots=True, kw_only=True)
+class Surroundings:
+    """What every attempt of a run shares."""
+
+    run_id: str
+    project: Project
+    run_dir: Path
+    base_env: Mapping[str, str]
+    secrets: tuple[str, ...]
+    redactor: Redactor
+    services: Callable[[], Services]
+    """Called when an attempt needs them: a run that performs nothing outside starts no reaper."""
+    limits: Limits
+    find_kind: Callable[[str], TaskKind]
+    publish: Callable[[str, dict[str, JSON]], None]
+    control: Callable[[], str | None]
+    reusable: Mapping[str, AttemptSucceeded] = field(default_factory=dict)
+    """Instance name → the result a rerun takes over."""
+    from_run: str = ""
+
+
+class Performer:
+    def __init__(self, values: Values, around: Surroundings, now: Callable[[], float]) -> None:
+        self._values = values
+        self._around = around
+        self._now = now
+
+    def immediate(self, task: int) -> bool:
+        """Whether the attempt needs no asyncio task: its kind never waits, or its result is taken over."""
+        node = self._values.state.nodes[task]
+        return self._around.find_kind(node.verb).immediate or self._reused(task) is not None
+
+    def _reused(self, task: int) -> AttemptSucceeded | None:
+        if not self._around.reusable:
+            return None
+        return self._around.reusable.get(self._values.state.name(task))
+
+    def perform_now(self, task: int, number: int) -> AnyInput:
+        """One attempt of an immediate kind, in no time."""
+        reused = self._reused(task)
+        if reused is not None:
+            return msgspec.structs.replace(reused, task=task, attempt=number)
+        node = self._values.state.nodes[task]
+        try:
+            attempt = self._attempt(task, number, node)
+            outcome = self._around.find_kind(node.verb).perform_now(attempt)
+            return self._report(task, number, node, outcome)
+        except Exception as error:  # noqa: BLE001  whatever a kind raises is that task's failure, not the run's
+            return self._failed(task, number, error)
+
+    async def perform(self, task: int, number: int) -> AnyInput:
+        """One attempt; only cancellation comes out as an exception."""
+        node = self._values.state.nodes[task]
+        try:
+            async with self._place(node.verb):
+                return await self._perform(task, number, node)
+        except Exception as error:  # noqa: BLE001  whatever a kind raises is that task's failure, not the run's
+            return self._failed(task, number, error)
+
+    def _place(self, verb: str) -> asyncio.Semaphore:
+        if verb in PROCESS_VERBS:
+            return self._around.limits.processes
+        return self._around.limits.calls if verb in CALL_VERBS else asyncio.Semaphore(1)
+
+    async def _perform(self, task: int, number: int, node: Node) -> AnyInput:
+        attempt = self._attempt(task, number, node)
+        attempt.cwd = resolve_inside(self._around.project, self._render(task, node.cwd, attempt.now))
+        attempt.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key = self._cache_key(attempt) if node.cache is not None else None
+        if key is not None and (known := self._values.journal.recall(key, attempt.now)) is not None:
+            value, meta = msgspec.msgpack.decode(known, type=tuple[bytes, bytes])
+            return AttemptSucceeded(task, number, value, meta, reused="cache")
+        try:
+            async with asyncio.timeout(node.timeout) as limit:
+                outcome = await self._around.find_kind(node.verb).perform(attempt)
+        except TimeoutError as error:
+            if limit.expired():
+                meta = getattr(getattr(error, "result", None), "meta", None)
+                raise TaskError("timeout", f"not done within {node.timeout:g} s", meta=meta) from error
+            raise TaskError("timeout", str(error) or "timed out") from error
+        report = self._report(task, number, node, outcome)
+        if key is not None and isinstance(report, AttemptSucceeded) and isinstance(report.value, bytes):
+            kept = msgspec.msgpack.encode((report.value, report.meta if isinstance(report.meta, bytes) else b"{}"))
+            self._values.journal.remember(key, kept, self._now() + (node.cache or 0.0))
+        return report
+
+    # --- what goes in
+
+    def _render(self, task: int, template: JSON, now: float) -> JSON:
+        return render_tree(template, self._values.scope(task), now=now)
+
+    def _attempt(self, task: int, number: int, node: Node) -> Attempt:
+        around, values = self._around, self._values
+        now = self._now()
+        name = values.state.name(task)
+        resolve = values.scope(task)
+        env = {**values.env, **render_tree(node.env, resolve, now=now)} if node.env else values.env
+        fields = render_tree(node.fields, resolve, now=now)
+        if node.verb == "agent":
+            fields = {**fields, "agents": values.state.plan.agents}
+        return Attempt(
+            run_id=around.run_id,
+            task=name,
+            node=node,
+            number=number,
+            key=f"{around.run_id}:{name}",
+            fields=fields,
+            env={**around.base_env, **{key: _as_text(value) for key, value in env.items()}},
+            secrets=around.secrets,
+            project=around.project.root,
+            cwd=around.project.root,
+            run_dir=around.run_dir,
+            log_dir=around.run_dir / "logs" / log_name(name) / str(number),
+            output_schema=node.output,
+            now=now,
+            deadline=None if node.timeout is None else now + node.timeout,
+            services=around.services(),
+            publish=lambda type, data: around.publish(type, {"task": name, **data}),
+            control=around.control,
+        )
+
+    def _cache_key(self, attempt: Attempt) -> str:
+        """By content: what is done, with which values and settings; never where it stands or when."""
+        node = attempt.node
+        facts = (node.verb, node.digest, attempt.fields, attempt.env, str(attempt.cwd), node.output)
+        return hashlib.sha256(msgspec.msgpack.encode(facts, order="sorted")).hexdigest()
+
+    # --- what comes out
+
+    def _report(self, task: int, number: int, node: Node, outcome: Outcome) -> AnyInput:
+        match outcome:
+            case Succeeded():
+                return self._success(task, number, node, outcome)
+            case Sleeping():
+                return AttemptSlept(task, number, outcome.until, self._store(outcome.value))
+            case Asking():
+                return self._asked(task, number, outcome)
+            case Parked():
+                return AttemptParked(task, number, outcome.reason)
+            case Ending():
+                return AttemptEnded(task, number, outcome.status, outcome.message)
+
+    def _success(self, task: int, number: int, node: Node, outcome: Succeeded) -> AnyInput:
+        if node.output is not None and (found := problems(node.output, outcome.value)):
+            message = f"the value does not fit its `output`: {found[0]}"
+            raise TaskError("invalid_output", message, meta={**outcome.meta, "value": outcome.value})
+        meta = self._store(outcome.meta) if outcome.meta else None
+        return AttemptSucceeded(task, number, self._store(outcome.value), meta, outcome.cost, outcome.usage or None)
+
+    def _asked(self, task: int, number: int, outcome: Asking) -> AnyInput:
+        question = {"question": outcome.question, "schema": outcome.schema, "show": outcome.show, "to": outcome.to}
+        word = outcome.on_expired if isinstance(outcome.on_expired, str) else "value"
+        value = None if isinstance(outcome.on_expired, str) else self._store(outcome.on_expired)
+        return AttemptAsked(task, number, self._store(question), outcome.expires_at, word, value)
+
+    def _store(self, value: JSON) -> Value:
+        return store(self._values.journal, self._around.redactor.value(value) if self._around.secrets else value)
+
+    def _failed(self, task: int, number: int, error: Exception) -> AnyInput:
+        clean = self._around.redactor.text
+        if isinstance(error, JournalError):
+            raise error
+        if isinstance(error, TaskError):
+            retry_after = error.meta.get("retry_after")
+            failure = Failure(error.type, clean(error.message), error.help, retry_after)
+            return AttemptErred(task, number, failure, self._store(error.meta) if error.meta else None)
+        if isinstance(error, ExpressionError):
+            failure = failure_of(error, "in an expression")
+            return AttemptErred(task, number, Failure(failure.type, clean(failure.message), failure.help))
+        if isinstance(error, WhisperFlowError):
+            return AttemptErred(task, number, Failure("invalid_input", clean(error.message), error.help))
+        _log.error("attempt %d of task %d failed inside the engine", number, task, exc_info=error)
+        return AttemptErred(task, number, Failure("internal", clean(f"{type(error).__name__}: {error}")))
+
+
+def log_name(task: str) -> str:
+    """A task's name as the name of its log folder: nothing that a path could mean, and never too long."""
+    safe = "".join(char if char.isalnum() or char in "._-#[]~" else "_" for char in task)
+    if safe == task and len(safe) <= 100:
+        return safe
+    return f"{safe[:80]}-{hashlib.sha256(task.encode()).hexdigest()[:12]}"
+
+
+def _as_text(value: JSON) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

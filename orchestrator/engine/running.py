@@ -1,0 +1,348 @@
+"""One run in the hands of this process: claimed, driven, told to watchers and delegates, let go of."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.core.events import AnyEvent
+from orchestrator.core.expressions import render_tree
+from orchestrator.core.inputs import Answered, AnyInput, Cancel, ClearHold, GitKnown, Resolve, SetHold, Stop
+from orchestrator.core.run_state import RunState, next_wake
+from orchestrator.delegates import DelegateDispatcher, DelegateManager
+from orchestrator.engine import inbox, inspect
+from orchestrator.engine.actor import RunActor
+from orchestrator.engine.fold import fold
+from orchestrator.engine.gitinfo import git_status, head_commit
+from orchestrator.engine.inbox import Message
+from orchestrator.engine.performer import Performer, Surroundings
+from orchestrator.engine.queueing import Queue
+from orchestrator.engine.telling import engine_stopped, notifications
+from orchestrator.engine.values import Values, load
+from orchestrator.engine.views import RunResult, RunView, StreamEvent
+from orchestrator.engine.watching import Feed, Watcher
+from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.host.environment import base_environment
+from orchestrator.host.redact import Redactor
+from orchestrator.ports.journal import StreamRow
+
+if TYPE_CHECKING:
+    from orchestrator.engine.engine import Engine
+
+JSON = Any
+
+
+class Running:
+    """What the engine keeps of a run that it drives."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        run_id: str,
+        state: RunState,
+        inputs: dict[str, JSON],
+        secrets: Mapping[str, str],
+        *,
+        parent: str,
+    ) -> None:
+        self.engine = engine
+        self.run_id = run_id
+        self.state = state
+        self.parent = parent
+        self.feed = Feed()
+        self.manager = DelegateManager(engine.delegate_manager)
+        self.handle = RunHandle(self)
+        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._inputs = inputs
+        self._secrets = secrets
+        self._claim = contextlib.ExitStack()
+        self._watchers: set[Watcher] = set()
+        self._started = asyncio.Event()
+        self._git: dict[str, JSON] | None = None
+        self._queue: Queue | None = None
+        self._summary: dict[str, JSON] = {}
+        self.actor: RunActor | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    # --- before
+
+    def claim(self) -> None:
+        """Raises RunBusyError if somebody living drives the run."""
+        self._claim.enter_context(self.engine.journal.claim(self.run_id))
+
+    def release(self) -> None:
+        self._claim.close()
+
+    def git_commit(self) -> dict[str, JSON] | None:
+        self._git = head_commit(self.engine.adapters.project.root)
+        return self._git
+
+    def queue_hold(self) -> tuple[str, ...]:
+        """The hold to begin with, if the workflow bounds how many runs of it go on at once."""
+        declared = self.state.plan.concurrency
+        if declared is None:
+            return ()
+        self._queue = Queue(self.engine.journal, self.run_id, declared, self._inputs)
+        return self._queue.hold()
+
+    def recovered(self, state: RunState, inputs: dict[str, JSON], secrets: Mapping[str, str]) -> None:
+        self.state = state
+        self._inputs = inputs
+        self._secrets = secrets
+        assert state.start is not None
+        self.parent = state.start.parent
+        if state.plan.concurrency is not None:
+            self._queue = Queue(self.engine.journal, self.run_id, state.plan.concurrency, inputs)
+
+    # --- driving
+
+    async def begin(self, first: Sequence[AnyInput], *, park: bool) -> None:
+        """Start the driver and return once its first turn is recorded (or it failed)."""
+        values = self._values()
+        performer = Performer(values, self._surroundings(), self.engine.clock.now)
+        dispatcher = DelegateDispatcher(self.manager, sender=self.engine, context={"run_id": self.run_id})
+        self.actor = RunActor(
+            self.run_id,
+            self.state,
+            self.engine.journal,
+            self.engine.clock,
+            performer=performer,
+            values=values,
+            publish=self._publish,
+            row=self._row,
+            delegates=self.manager,
+            dispatcher=dispatcher,
+            park=park,
+        )
+        self._dispatcher = dispatcher
+        self._task = asyncio.create_task(self._drive(self.actor, list(first)), name=f"run {self.run_id}")
+        started = asyncio.create_task(self._started.wait())
+        await asyncio.wait({started, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
+        if self._task.done() and not self._started.is_set():
+            self._task.result()
+
+    async def _drive(self, actor: RunActor, first: list[AnyInput]) -> None:
+        stop_listening = self.engine.journal.listen(self.run_id, lambda _: actor.knock())
+        stop_watching_delegates = self.manager.subscribe(actor.knock)
+        git = asyncio.create_task(self._learn_git(actor))
+        queue = asyncio.create_task(self._queue.wait(actor)) if self._queue else None
+        error: BaseException | None = None
+        try:
+            await actor.drive(first)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            stop_listening()
+            stop_watching_delegates()
+            for helper in (git, queue):
+                if helper is not None:
+                    helper.cancel()
+            if not self.state.over:
+                self._dispatcher.post([("engine_stopped", engine_stopped(self.state))])
+            await self._dispatcher.close()
+            self.engine.forget(self.run_id)
+            self.release()
+            for watcher in self._watchers:
+                watcher.leave()
+            self._tell_parent()
+            self._settle_future(error)
+
+    def _settle_future(self, error: BaseException | None) -> None:
+        if self.finished.done():
+            return
+        if error is None:
+            self.finished.set_result(None)
+        else:
+            self.finished.set_exception(error)
+            self.finished.exception()  # looked at: whoever waits gets it, nobody else needs to
+
+    def _tell_parent(self) -> None:
+        start = self.state.start
+        if self.state.over and start is not None and start.parent:
+            task = str(start.trigger.get("task", ""))
+            row = self.engine.journal.row(start.parent)
+            if row is not None and row.ended_at is None:
+                message = Message(kind="child_ended", task=task, by=self.run_id)
+                self.engine.journal.send(start.parent, f"ended:{self.run_id}", inbox.encode(message))
+
+    async def _learn_git(self, actor: RunActor) -> None:
+        if self._git is None:
+            return
+        status = await git_status(self.engine.adapters.project.root, self.engine.services.processes)
+        if status is not None:
+            actor.post(GitKnown({**self._git, **status}))
+
+    def _values(self) -> Values:
+        plan = self.state.plan
+        values = Values(self.state, self.engine.journal, inputs=self._inputs, env={}, secrets=self._secrets)
+        outside = {"inputs": self._inputs, "secrets": dict(self._secrets)}
+        rendered = render_tree(plan.env, outside.get, now=self.engine.clock.now()) if plan.env else {}
+        values.env = {name: value if isinstance(value, str) else str(value) for name, value in rendered.items()}
+        return values
+
+    def _surroundings(self) -> Surroundings:
+        adapters = self.engine.adapters
+        secrets = tuple(self._secrets.values())
+        return Surroundings(
+            run_id=self.run_id,
+            project=adapters.project,
+            run_dir=adapters.state / "runs" / self.run_id,
+            base_env=base_environment(adapters.environ, adapters.pass_env),
+            secrets=secrets,
+            redactor=Redactor(secrets),
+            services=lambda: self.engine.services,
+            limits=self.engine.limits,
+            find_kind=adapters.find_kind,
+            publish=self._say,
+            control=self._control,
+            reusable=self.engine.reused_results(self.state),
+        )
+
+    def _control(self) -> str | None:
+        if self.state.stop_until is not None or self.state.cancel is not None:
+            return "stop"
+        return "pause" if self.state.holds else None
+
+    # --- telling
+
+    def _publish(self, state: RunState, now: float, events: Sequence[AnyEvent]) -> None:
+        self._started.set()
+        if self.feed:
+            self.feed.recorded()
+        if self.manager.active:
+            self._dispatcher.post(notifications(state, self.engine.journal, events))
+
+    def _say(self, type: str, data: dict[str, JSON]) -> None:
+        if self.feed:
+            name = type if type.startswith("task_") else f"task_{type}"
+            self.feed.say({"type": name, "at": self.engine.clock.now(), "seq": None, **data})
+
+    def _row(self, state: RunState) -> StreamRow:
+        start = state.start
+        return StreamRow(
+            stream=self.run_id,
+            status=state.status,
+            workflow=state.plan.workflow,
+            parent=self.parent,
+            started_at=state.started_at or self.engine.clock.now(),
+            ended_at=state.ended_at,
+            wake_at=next_wake(state) if state.status == "waiting" else None,
+            concurrency_key=self._queue.key if self._queue else "",
+            summary=self._summarise(state) if start is not None else {},
+        )
+
+    def _summarise(self, state: RunState) -> dict[str, JSON]:
+        """Small, and made anew only where it can have changed: at the run's own turning points."""
+        mark = (state.status, state.phase, len(state.questions), len(state.costs))
+        if self._summary.get("mark") != mark:
+            self._summary = {
+                "mark": mark,
+                "name": state.plan.name,
+                "reason": state.status_reason,
+                "cost": sum(state.costs.values()) if state.costs else None,
+                "error": state.failure.message if state.failure else None,
+                "asks": [state.name(task) for task in state.questions],
+                "trigger": state.start.trigger.get("kind", "") if state.start else "",
+            }
+        return {name: value for name, value in self._summary.items() if name != "mark"}
+
+    # --- the end
+
+    def watcher(self, after: int) -> Watcher:
+        watcher = Watcher(self.engine.journal, self.run_id, after=after, plan=self.state.plan)
+        self._watchers.add(watcher)
+        self.feed.add(watcher)
+        if self.finished.done():
+            watcher.leave()
+        return watcher
+
+    def forget_watcher(self, watcher: Watcher) -> None:
+        self._watchers.discard(watcher)
+        self.feed.remove(watcher)
+
+    async def abandon(self) -> None:
+        """The engine closes under the run: stop at once, recorded and resumable."""
+        if self._task is None or self._task.done():
+            return
+        assert self.actor is not None
+        self.actor.park = True
+        self.actor.post(Stop("the engine's end", 0.0))
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(asyncio.shield(self._task), timeout=10.0)
+        if not self._task.done():
+            self._task.cancel()
+            with contextlib.suppress(BaseException):
+                await self._task
+
+
+class RunHandle:
+    """A run that this process drives, for whoever started it."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    @property
+    def run_id(self) -> str:
+        return self._running.run_id
+
+    @property
+    def state(self) -> RunState:
+        return self._running.state
+
+    async def wait(self) -> RunResult:
+        """Wait until the run is over, waits for a person, or was stopped. Raises JournalError if it could not go on."""
+        await asyncio.shield(self._running.finished)
+        return inspect.run_result(self._running.state, self._running.engine.journal)
+
+    async def watch(self, after: int = 0) -> AsyncIterator[StreamEvent]:
+        """Events from number `after` on, live, until the run is over or let go of."""
+        watcher = self._running.watcher(after)
+        try:
+            async for event in watcher.events(until_parked=True):
+                yield event
+        finally:
+            self._running.forget_watcher(watcher)
+
+    def view(self) -> RunView:
+        engine = self._running.engine
+        return inspect.run_view(fold(engine.journal, self.run_id, self._running.state.plan), engine.journal)
+
+    def pause(self, name: str = "user", *, by: str = "", reason: str = "") -> None:
+        self._post(SetHold(name, by, reason))
+
+    def unpause(self, name: str = "user", *, by: str = "") -> None:
+        self._post(ClearHold(name, by))
+
+    resume = unpause
+
+    def cancel(self, *, by: str = "", reason: str = "") -> None:
+        self._post(Cancel(by or "the caller", reason))
+
+    def stop(self, *, grace: float = 30.0, by: str = "") -> None:
+        """Drain: nothing new starts, running work gets `grace` seconds; the run stays resumable. Again with 0: at once."""
+        self._post(Stop(by or "the caller", grace))
+
+    def answer(self, task: str | None, value: JSON, *, by: str = "") -> None:
+        """Answer a question of the run. UsageError says what does not fit its form."""
+        message = Message(kind="answer", task=task or "", value=value, by=by)
+        journal = self._running.engine.journal
+        given: Answered = inbox.answer(self._running.state, message, lambda stored: load(journal, stored))
+        self._post(given)
+
+    def resolve(self, task: str, how: str, *, by: str = "", value: JSON = None) -> None:
+        number = self._running.state.find(task)
+        if number is None:
+            raise NotFoundError(f"the run has no task `{task}`")
+        self._post(Resolve(number, how, by, msgspec.json.encode(value)))
+
+    def _post(self, given: AnyInput) -> None:
+        actor = self._running.actor
+        if actor is None or self._running.finished.done():
+            raise UsageError(f"run {self.run_id} is not driven here any more", help="resume it first")
+        actor.post(given)

@@ -1,0 +1,86 @@
+"""Why a task is as it is, from what was recorded."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from orchestrator.core.plan import ORDER, SOFT, VALUE
+from orchestrator.core.run_state import RUN, RunState
+from orchestrator.core.status import READY, SLEEPING, TASK_WORDS, WAITING
+from orchestrator.engine.inspect import task_view, values_of
+from orchestrator.errors import NotFoundError
+from orchestrator.ports.journal import Journal
+
+JSON = Any
+
+_KIND: Final = {SOFT: "soft", ORDER: "order", VALUE: "value"}
+
+
+def why(state: RunState, journal: Journal, name: str) -> dict[str, JSON]:
+    """{task, verb, status, reason, needs, when, line, attempts, …}. NotFoundError names what there is."""
+    task = state.find(name)
+    if task is None:
+        named = sorted({state.name(each) for each in range(len(state.nodes))})
+        near = [each for each in named if name in each][:5]
+        raise NotFoundError(f"the run has no task `{name}`", help=f"there is {', '.join(near)}" if near else None)
+    node = state.nodes[task]
+    view = task_view(state, journal, values_of(state, journal), task)
+    return {
+        "task": view.name,
+        "verb": view.verb,
+        "status": view.status,
+        "reason": _reason(state, task, view.reason),
+        "needs": _needs(state, task),
+        "when": node.when,
+        "failure": view.failure,
+        "forgiven": view.forgiven,
+        "attempts": view.attempts,
+        "attempts_max": node.retry.max + 1,
+        "wake_at": view.wake_at,
+        "question": view.question,
+        "because": state.name(state.because[task]) if task in state.because else None,
+        "reused": view.reused,
+        "by": view.by,
+        "line": node.line,
+        "workflow": state.plan.workflow,
+    }
+
+
+def _needs(state: RunState, task: int) -> list[dict[str, JSON]]:
+    found = []
+    for need in state.nodes[task].needs:
+        other = state.target(task, need.index, need.up)
+        found.append(
+            {
+                "task": state.name(other),
+                "kind": _KIND[need.kind],
+                "status": TASK_WORDS[state.statuses[other]],
+                "reason": state.reasons.get(other, ""),
+            }
+        )
+    return found
+
+
+def _reason(state: RunState, task: int, reason: str) -> str:
+    """A sentence also where nothing was recorded because nothing happened yet."""
+    if reason:
+        return reason
+    if state.statuses[task] == WAITING:
+        open_needs = [
+            f"`{state.name(other)}` ({TASK_WORDS[state.statuses[other]]})"
+            for need in state.nodes[task].needs
+            if not state.settled(other := state.target(task, need.index, need.up))
+        ]
+        return f"it waits for {', '.join(open_needs)}"
+    if state.statuses[task] == READY:
+        if state.holds:
+            return f"the run is held by {', '.join(f'`{name}`' for name in state.holds)}"
+        if state.stop_until is not None:
+            return f"the run was stopped by {state.stop_by}"
+        return f"{state.slots} tasks run already, `max_parallel` is {state.plan.max_parallel}"
+    if state.statuses[task] == SLEEPING and task in state.questions:
+        return "it asks a question that nobody has answered yet"
+    if state.statuses[task] == SLEEPING and state.failures.get(task):
+        return f"attempt {state.failures[task]} failed; another follows"
+    owner = state.instance_of(task).owner
+    return "" if owner == RUN or not state.settled(owner) else f"`{state.name(owner)}` is over"

@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.core.plan import Plan
 from orchestrator.engine.schemas import problems
 from orchestrator.errors import CredentialsError, InvalidInputsError, NotYetError
+from orchestrator.host.dotenv import read_dotenv
 
 JSON = Any
 
@@ -61,7 +62,7 @@ def _secret(
     name: str, source: Mapping[str, JSON], project: Path, environ: Mapping[str, str], dotenv: Mapping[str, str]
 ) -> str:
     if "file" in source:
-        path = Path(os.path.expanduser(str(source["file"])))
+        path = Path(str(source["file"])).expanduser()
         path = path if path.is_absolute() else project / path
         try:
             return path.read_text().rstrip("\n")
@@ -78,27 +79,6 @@ def _secret(
     if not value:
         raise CredentialsError(f"secret `{name}` is missing", help=f"set {where}")
     return value
-
-
-def read_dotenv(path: Path) -> dict[str, str]:
-    """`KEY=value` lines; quotes around a value are taken off, `#` begins a comment. A missing file is empty."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return {}
-    found: dict[str, str] = {}
-    for line in lines:
-        text = line.strip().removeprefix("export ").strip()
-        key, equals, value = text.partition("=")
-        if not equals or text.startswith("#"):
-            continue
-        value = value.strip()
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-            value = value[1:-1]
-        else:
-            value = value.split(" #")[0].rstrip()
-        found[key.strip()] = value
-    return found
 
 
 def new_run_id() -> str:

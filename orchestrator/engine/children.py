@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.engine import inspect
 from orchestrator.engine.fold import fold, pinned_plan
 from orchestrator.engine.views import RunResult
-from orchestrator.errors import JournalError, TaskError, WhisperFlowError
+from orchestrator.errors import ErrorType, JournalError, TaskError, WhisperFlowError
 from orchestrator.ports.services import ChildResult
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class ChildRuns:
         except JournalError:
             raise
         except WhisperFlowError as error:
-            word = "auth" if error.exit_code == 4 else "invalid_input"
+            word: ErrorType = "auth" if error.exit_code == 4 else "invalid_input"
             raise TaskError(word, f"{workflow} could not start: {error.message}", help=error.help) from error
         if detach:
             return ChildResult(run_id=run_id, status="running", outputs={"run_id": run_id})

@@ -27,6 +27,7 @@ from orchestrator.engine.views import RunResult, RunView, StreamEvent
 from orchestrator.engine.watching import Watcher
 from orchestrator.engine.why import why
 from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.host.dotenv import read_dotenv
 from orchestrator.host.project import Project
 from orchestrator.ports.clock import Clock
 from orchestrator.ports.journal import Journal, StreamRow
@@ -285,7 +286,7 @@ class Engine:
         if not plan.secrets:
             return {}
         root = self.adapters.project.root
-        dotenv = admission.read_dotenv(root / ".env")
+        dotenv = read_dotenv(root / ".env")
         return admission.resolve_secrets(plan, root, self.adapters.environ, dotenv)
 
     def reused_results(self, state: RunState) -> Mapping[str, Any]:

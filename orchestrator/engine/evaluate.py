@@ -62,6 +62,7 @@ def _why_false(text: str, resolve: Resolve, now: float) -> str:
 
 
 def _items(values: Values, task: int, each: Each, resolve: Resolve, now: float) -> Prepared:
+    source: JSON
     if isinstance(each.source, str):
         source = evaluate(parse_expression(each.source), resolve, now=now)
     else:
@@ -159,10 +160,7 @@ def conclude(values: Values, task: int, number: int, now: float) -> Concluded:
 def _group_outputs(values: Values, task: int, node: Node, number: int, now: float) -> Concluded:
     instance = values.state.scopes[values.state.opened[task][-1]]
     outputs = values.state.plan.scopes[instance.scope].outputs
-    if outputs is None:
-        value = values.inner(instance)
-    else:
-        value = render_tree(outputs, values.inside(instance), now=now)
+    value = values.inner(instance) if outputs is None else render_tree(outputs, values.inside(instance), now=now)
     if node.output is not None and (found := problems(node.output, value)):
         return Concluded(task, number, failure=Failure("invalid_output", f"the outputs do not fit: {found[0]}"))
     return Concluded(task, number, value=store(values.journal, value))

@@ -115,6 +115,8 @@ class Performer:
     async def _perform(self, task: int, number: int, node: Node) -> AnyInput:
         attempt = self._attempt(task, number, node)
         attempt.cwd = resolve_inside(self._around.project, self._render(task, node.cwd, attempt.now))
+        attempt.log_dir = self._around.run_dir / "logs" / log_name(attempt.task) / str(number)
+        attempt.env = self._environment(task, node, attempt.now)
         attempt.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = self._cache_key(attempt) if node.cache is not None else None
         if key is not None and (known := self._values.journal.recall(key, attempt.now)) is not None:
@@ -125,8 +127,7 @@ class Performer:
                 outcome = await self._around.find_kind(node.verb).perform(attempt)
         except TimeoutError as error:
             if limit.expired():
-                meta = getattr(getattr(error, "result", None), "meta", None)
-                raise TaskError("timeout", f"not done within {node.timeout:g} s", meta=meta) from error
+                raise TaskError("timeout", f"not done within {node.timeout:g} s") from error
             raise TaskError("timeout", str(error) or "timed out") from error
         report = self._report(task, number, node, outcome)
         if key is not None and isinstance(report, AttemptSucceeded) and isinstance(report.value, bytes):
@@ -140,11 +141,11 @@ class Performer:
         return render_tree(template, self._values.scope(task), now=now)
 
     def _attempt(self, task: int, number: int, node: Node) -> Attempt:
+        """What every kind needs; folders and environment are filled in for those that may wait."""
         around, values = self._around, self._values
         now = self._now()
         name = values.state.name(task)
         resolve = values.scope(task)
-        env = {**values.env, **render_tree(node.env, resolve, now=now)} if node.env else values.env
         fields = render_tree(node.fields, resolve, now=now)
         if node.verb == "agent":
             fields = {**fields, "agents": values.state.plan.agents}
@@ -155,12 +156,12 @@ class Performer:
             number=number,
             key=f"{around.run_id}:{name}",
             fields=fields,
-            env={**around.base_env, **{key: _as_text(value) for key, value in env.items()}},
+            env={},
             secrets=around.secrets,
             project=around.project.root,
             cwd=around.project.root,
             run_dir=around.run_dir,
-            log_dir=around.run_dir / "logs" / log_name(name) / str(number),
+            log_dir=around.run_dir,
             output_schema=node.output,
             now=now,
             deadline=None if node.timeout is None else now + node.timeout,
@@ -168,6 +169,11 @@ class Performer:
             publish=lambda type, data: around.publish(type, {"task": name, **data}),
             control=around.control,
         )
+
+    def _environment(self, task: int, node: Node, now: float) -> dict[str, str]:
+        """The base variables, the workflow's, the task's own: the nearer wins."""
+        own = self._render(task, node.env, now) if node.env else {}
+        return {**self._around.base_env, **self._values.env, **{name: _as_text(value) for name, value in own.items()}}
 
     def _cache_key(self, attempt: Attempt) -> str:
         """By content: what is done, with which values and settings; never where it stands or when."""

@@ -90,7 +90,8 @@ class Values:
         self.inputs = inputs
         self.env = env
         self.secrets = secrets
-        self._locals: list[dict[str, int]] = _local_names(state.plan)
+        self.locals: list[dict[str, int]] = _local_names(state.plan)
+        """scope → id → local index"""
         self._cache: OrderedDict[int, JSON] = OrderedDict()
         self._items: dict[int, list[JSON]] = {}
 
@@ -191,7 +192,7 @@ class Values:
         if name == "tasks":
             return _Tasks(self, instance)
         base, _, attribute = name.partition(".")
-        task = self._task(base, instance)
+        task = self.task(base, instance)
         if task is not None:
             if not attribute:
                 return self.of(task)
@@ -201,10 +202,10 @@ class Values:
         found = self._around(name, instance)
         return self._global(name) if found is MISSING else found
 
-    def _task(self, name: str, instance: ScopeInstance) -> int | None:
+    def task(self, name: str, instance: ScopeInstance) -> int | None:
         """The task an id means from inside a scope: the nearest enclosing one that has it."""
         while True:
-            local = self._locals[instance.scope].get(name)
+            local = self.locals[instance.scope].get(name)
             if local is not None:
                 return instance.base + local
             if instance.parent < 0:
@@ -344,16 +345,16 @@ class _Tasks(Mapping[str, JSON]):
         self._instance = instance
 
     def __getitem__(self, key: str) -> JSON:
-        task = self._values._task(key, self._instance)
+        task = self._values.task(key, self._instance)
         if task is None:
             raise KeyError(key)
         return Facts(TASK_FACTS, lambda name: self._values.fact(task, name))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values._locals[self._instance.scope])
+        return iter(self._values.locals[self._instance.scope])
 
     def __len__(self) -> int:
-        return len(self._values._locals[self._instance.scope])
+        return len(self._values.locals[self._instance.scope])
 
 
 def _null_if_missing(value: JSON) -> JSON:

@@ -330,9 +330,31 @@ def _any(runs: list[Run]) -> Run:
     return run
 
 
+ITEM_FACTS: Final = ("ok", "failed")
+"""What a foreach's list is asked for besides its items: `build.ok`. A resolver may answer the name `build.ok` itself."""
+
+
 def _global_path(name: str, keys: tuple[str | int, ...]) -> Run:
     if not keys:
         return lambda c: c.get(name, MISSING)
+    if keys[0] in ITEM_FACTS:
+        return _item_facts(f"{name}.{keys[0]}", _plain_path(name, keys), keys[1:])
+    return _plain_path(name, keys)
+
+
+def _item_facts(dotted: str, otherwise: Run, keys: tuple[str | int, ...]) -> Run:
+    def run(c: Context) -> JSON:
+        value = c.get(dotted, MISSING)
+        if value is MISSING:
+            return otherwise(c)
+        for key in keys:
+            value = item(value, key)
+        return value
+
+    return run
+
+
+def _plain_path(name: str, keys: tuple[str | int, ...]) -> Run:
     if len(keys) == 1 and type(keys[0]) is str:
         key = keys[0]
 

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from orchestrator.bootstrap import ExecutionEngine as ExecutionEngine
     from orchestrator.core.plan import Plan as Plan
+    from orchestrator.delegates.catalogue import catalogue as catalogue
     from orchestrator.delegates.loading import attach_delegate as attach_delegate
     from orchestrator.delegates.loading import listens_to as listens_to
     from orchestrator.delegates.manager import DelegateManager as DelegateManager
-    from orchestrator.engine.engine import ExecutionEngine as ExecutionEngine
-    from orchestrator.engine.engine import RunHandle as RunHandle
+    from orchestrator.engine.running import RunHandle as RunHandle
     from orchestrator.engine.views import RunResult as RunResult
     from orchestrator.engine.views import RunView as RunView
     from orchestrator.engine.views import TaskView as TaskView
@@ -47,13 +48,13 @@ _WHERE = {
     "DelegateManager": "delegates.manager",
     "Diagnostic": "spec.diagnostics",
     "DiagnosticsError": "spec.diagnostics",
-    "ExecutionEngine": "engine.engine",
+    "ExecutionEngine": "bootstrap",
     "InvalidInputsError": "errors",
     "NotFoundError": "errors",
     "NotYetError": "errors",
     "Plan": "core.plan",
     "RunBusyError": "errors",
-    "RunHandle": "engine.engine",
+    "RunHandle": "engine.running",
     "RunResult": "engine.views",
     "RunView": "engine.views",
     "TaskError": "errors",
@@ -62,6 +63,7 @@ _WHERE = {
     "WhisperFlowError": "errors",
     "Workflow": "spec.load",
     "attach_delegate": "delegates.loading",
+    "catalogue": "delegates.catalogue",
     "compile_plan": "spec.compile",
     "listens_to": "delegates.loading",
     "load_plan": "spec.plan_cache",
@@ -69,7 +71,7 @@ _WHERE = {
     "validate": "spec.validate",
 }
 
-__all__ = ["__version__", *_WHERE]  # noqa: PLE0604 - the table is the list
+__all__ = ["__version__", *_WHERE]
 
 
 def __getattr__(name: str) -> Any:

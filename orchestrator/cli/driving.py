@@ -87,14 +87,14 @@ class _Drive:
             main.cancel()
             return
         self.renderer.notice(f"stopping: what runs gets {formats.duration(self.how.grace)}; once more stops at once")
-        self.handle.stop(self.how.grace, by=whoami())
+        self.handle.stop(grace=self.how.grace, by=whoami())
         self._answered.set()
 
     def _stop(self) -> None:
         """The second signal."""
         if self.handle is not None:
             self.renderer.notice("stopping at once")
-            self.handle.stop(0.0, by=whoami())
+            self.handle.stop(grace=0.0, by=whoami())
 
     async def _run(self, begin: Begin) -> RunResult:
         self.handle = await begin(self.engine)
@@ -153,7 +153,12 @@ class _Drive:
         status = "interrupted" if interrupted else result.status
         self.renderer.end(
             ending_of(
-                self.how.session, self.how.run_dir(result.run_id), self.handle.plan, result, status, self.renderer.story
+                self.how.session,
+                self.how.run_dir(result.run_id),
+                self.handle.state.plan,
+                result,
+                status,
+                self.renderer.story,
             )
         )
         if self.how.result_out and result.status in ("succeeded", "warned"):

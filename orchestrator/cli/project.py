@@ -19,7 +19,7 @@ def project_of(file: Path | None = None) -> Path:
 
 def near_files(file: Path) -> str | None:
     """A did-you-mean among the workflow files beside `file`, and in `workflows/`."""
-    from orchestrator.spec.suggest import did_you_mean
+    from orchestrator.spec.suggest import suggest
 
     found: dict[str, str] = {}
     for folder in (file.parent, Path("workflows")):
@@ -27,6 +27,5 @@ def near_files(file: Path) -> str | None:
             entries = sorted(folder.iterdir())[:500]
             found.update({entry.name: str(entry) for entry in entries if entry.suffix in (".yaml", ".yml")})
     wanted = file.name if file.suffix else f"{file.name}.yaml"
-    if wanted in found:
-        return f"did you mean `{found[wanted]}`?"
-    return did_you_mean(wanted, found)
+    near = [wanted] if wanted in found else suggest(wanted, found)
+    return f"did you mean {' or '.join(f'`{found[name]}`' for name in near)}?" if near else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from orchestrator.cli.terminal import can_ask
 from orchestrator.core.units import parse_duration
 
 if TYPE_CHECKING:
+    from orchestrator import ExecutionEngine, RunHandle
     from orchestrator.core.plan import Plan
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -87,12 +89,6 @@ class Stage:
     def drive(self, begin: Begin) -> int:
         """Begin the run and stay with it; the exit code."""
         engine = self.session.engine(self.project, synchronous=self.synchronous)
-        if self.delegates:
-            from orchestrator import DelegateContext, attach_delegate
-
-            context = DelegateContext(project=self.project)
-            for delegate in self.delegates:
-                attach_delegate(delegate, engine.delegate_manager, context)
         driving = Driving(
             session=self.session,
             renderer=self.renderer,
@@ -103,7 +99,24 @@ class Stage:
             run_dir=lambda run_id: self.session.run_dir(self.project, run_id),
             started=self.started,
         )
-        return drive(driving, engine, begin)
+        return drive(driving, engine, self._with_delegates(begin) if self.delegates else begin)
+
+    def _with_delegates(self, begin: Begin) -> Begin:
+        async def attach_first(engine: ExecutionEngine) -> RunHandle:
+            from orchestrator import DelegateContext, attach_delegate
+
+            context = DelegateContext(
+                project=self.project,
+                http=engine.services.http,
+                processes=engine.services.processes,
+                environ=os.environ,
+                write=self.renderer.notice,
+            )
+            for delegate in self.delegates:
+                attach_delegate(delegate, engine.delegate_manager, context)
+            return await begin(engine)
+
+        return attach_first
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,7 @@ import click
 from orchestrator.cli.terminal import ColorChoice, Screen
 from orchestrator.cli.terminal import stderr as stderr_screen
 from orchestrator.cli.terminal import stdout as stdout_screen
+from orchestrator.errors import NotFoundError
 
 if TYPE_CHECKING:
     from orchestrator import ExecutionEngine
@@ -57,7 +60,7 @@ class Session:
 
     def state(self, project: Path) -> Path:
         """The state folder in use."""
-        folder = Path(str(self.settings(project).value("state"))).expanduser()
+        folder = Path(self.settings(project).value("state")).expanduser()
         return folder if folder.is_absolute() else project / folder
 
     def run_dir(self, project: Path, run_id: str) -> Path:
@@ -66,12 +69,28 @@ class Session:
 
     def engine(self, project: Path | None = None, *, synchronous: str | None = None) -> ExecutionEngine:
         """An engine on the project's state, not yet entered."""
-        from orchestrator.bootstrap import open_engine
+        from orchestrator import ExecutionEngine
 
         where = project or self.project()
-        return open_engine(
-            where, state=self.state(where), synchronous=synchronous or str(self.settings(where).value("synchronous"))
+        settings = self.settings(where)
+        return ExecutionEngine(
+            where,
+            state=self.state(where),
+            synchronous="NORMAL" if (synchronous or settings.value("synchronous")) == "normal" else "FULL",
+            settings=settings.for_engine(),
         )
+
+    @contextmanager
+    def reading(self) -> Iterator[ExecutionEngine]:
+        """An engine to look at runs with. NotFoundError where nothing was ever run: looking makes no folders."""
+        project = self.project()
+        if not self.state(project).is_dir():
+            raise NotFoundError("there are no runs here yet", help=f"start one with `{self.command('run', 'FILE')}`")
+        engine = self.engine(project)
+        try:
+            yield engine
+        finally:
+            engine.journal.close()
 
     def command(self, *words: str) -> str:
         """A command to suggest, with the folders that this call was given."""

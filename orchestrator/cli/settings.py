@@ -7,15 +7,17 @@ same settings. A project's `.env` is not among them: it sets inputs and secrets 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orchestrator.core.units import UnitError, parse_duration
 from orchestrator.errors import UsageError
 from orchestrator.spec.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from orchestrator.cli.config_file import ConfigFile
 
 ENV_PREFIX: Final = "WHISPER_FLOW_"
 _OTHER_VARIABLES: Final = ("WHISPER_FLOW_INPUT_",)
@@ -92,6 +94,8 @@ class Settings:
     resolved: dict[str, Resolved]
     notes: list[str] = field(default_factory=list)
     """What looks like a mistake but stops nothing: unknown variables, settings in `.env`."""
+    project_values: dict[str, Any] = field(default_factory=dict)
+    """The project's whole configuration file."""
 
     def value(self, name: str) -> Any:
         return self.resolved[name].value
@@ -101,24 +105,32 @@ class Settings:
         """Seconds."""
         return parse_duration(self.value("grace"))
 
+    def for_engine(self) -> dict[str, Any]:
+        """What an engine takes of the project's configuration, as plain values."""
+        limits = {"processes": self.value("limits.processes"), "calls": self.value("limits.waiting_calls")}
+        kept = {name: self.project_values[name] for name in ("pass_env", "http") if name in self.project_values}
+        return {"limits": limits, **kept}
+
 
 def resolve(project: Path, flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
     """Every setting with its value and origin. `flags` holds what was given on the command line (None: not given).
 
     Raises UsageError, naming the origin, for a value that is none.
     """
+    from orchestrator.cli.config_file import read_config
     from orchestrator.host.stamp import config_folder
 
+    own = config_folder(environ) / "config.yaml"
     files = [
-        (_scalars(project / "config" / "whisper-flow.yaml"), "config/whisper-flow.yaml"),
-        (_scalars(config_folder(environ) / "config.yaml"), str(config_folder(environ) / "config.yaml")),
+        (read_config(project / "config" / "whisper-flow.yaml", environ), "config/whisper-flow.yaml"),
+        (read_config(own, environ), str(own)),
     ]
     resolved = {setting.name: _resolve_one(setting, flags, environ, files) for setting in SETTINGS}
-    return Settings(project, resolved, _notes(project, environ))
+    return Settings(project, resolved, _notes(project, environ), files[0][0].values)
 
 
 def _resolve_one(
-    setting: Setting, flags: Mapping[str, Any], environ: Mapping[str, str], files: list[tuple[dict[str, Written], str]]
+    setting: Setting, flags: Mapping[str, Any], environ: Mapping[str, str], files: list[tuple[ConfigFile, str]]
 ) -> Resolved:
     given = flags.get(setting.name)
     if given is not None:
@@ -126,9 +138,8 @@ def _resolve_one(
     if environ.get(setting.variable):
         return _checked(setting, environ[setting.variable], f"environment {setting.variable}")
     for written, file in files:
-        if setting.name in written:
-            value, line = written[setting.name]
-            return _checked(setting, value, f"{file}:{line}")
+        if setting.name in written.values:
+            return _checked(setting, written.values[setting.name], f"{file}:{written.lines[setting.name]}")
     return Resolved(setting.default, "default")
 
 
@@ -138,74 +149,6 @@ def _checked(setting: Setting, value: Any, origin: str) -> Resolved:
     except (ValueError, UnitError) as error:
         help = getattr(error, "help", None)
         raise UsageError(f"`{setting.name}` from {origin} is {str(value)!r}: {error}", help=help) from None
-
-
-class Written(NamedTuple):
-    value: Any
-    line: int
-
-
-_SCALAR: Final = re.compile(r"""([a-z_]+)\s*:\s*(?:"([^"]*)"|'([^']*)'|([^\s#"'{\[|>&*!][^#]*?))?\s*(?:#.*)?""")
-
-
-def _scalars(file: Path) -> dict[str, Written]:
-    """The settings written in a configuration file, with their lines.
-
-    Every command comes through here, also the start of a cached plan, where reading YAML properly would cost more than the
-    rest. Settings are plain scalars at the top or under `limits:`, so their lines are read as such; a file where they stand in
-    another shape is read by the real loader.
-    """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return {}
-    if not re.search(
-        rf"^['\"]?({'|'.join(sorted({name.partition('.')[0] for name in _BY_NAME}))})\b", text, re.MULTILINE
-    ):
-        return {}
-    found = _by_line(text)
-    return found if found is not None else _by_loader(text, file)
-
-
-def _by_line(text: str) -> dict[str, Written] | None:
-    """None if a setting is written in a shape that this cannot read."""
-    found: dict[str, Written] = {}
-    section = ""
-    for number, row in enumerate(text.splitlines(), 1):
-        stripped = row.strip()
-        if not stripped or stripped.startswith("#"):
-            continue
-        indented = row[0] in " \t"
-        if not indented:
-            section = ""
-        name = f"{section}.{stripped.partition(':')[0]}" if indented and section else stripped.partition(":")[0].strip()
-        if not indented and name == "limits":
-            if stripped.partition(":")[2].partition("#")[0].strip():
-                return None
-            section = "limits"
-        elif name.strip("'\"") in _BY_NAME and (section or not indented):
-            match = _SCALAR.fullmatch(stripped)
-            if (
-                match is None
-                or (value := next((part for part in match.groups()[1:] if part is not None), None)) is None
-            ):
-                return None
-            found[name] = Written(value.strip(), number)
-    return found
-
-
-def _by_loader(text: str, file: Path) -> dict[str, Written]:
-    from orchestrator.spec.diagnostics import DiagnosticsError
-    from orchestrator.spec.loader import load_document
-
-    try:
-        document = load_document(text.encode(), file=str(file), tolerant=True)
-    except DiagnosticsError:
-        return {}
-    data = document.data if isinstance(document.data, dict) else {}
-    limits = data.get("limits")
-    nested = {f"limits.{key}": value for key, value in limits.items()} if isinstance(limits, dict) else {}
-    return {name: Written(value, 1) for name, value in {**data, **nested}.items() if name in _BY_NAME}
 
 
 def _notes(project: Path, environ: Mapping[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ import click
 from orchestrator.cli.command import Command
 from orchestrator.cli.running import driving_options, foreground
 from orchestrator.cli.session import current
+from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator import ExecutionEngine, RunHandle
@@ -58,19 +59,19 @@ def command(
             from orchestrator.cli.detached import start_detached
 
             return start_detached(session, project, plan, inputs)
-        return stage.drive(lambda engine: _begin(engine, plan, inputs, money, from_task))
+        return stage.drive(lambda engine: _begin(engine, plan, inputs, money, from_task, park=not stage.ask))
 
 
 def load_plan(file: Path, project: Path) -> Plan:
     """The compiled plan of a file, from the cache if nothing changed. DiagnosticsError carries every finding."""
     import gc
 
-    from orchestrator import load_plan as load
+    from orchestrator import compile_plan, load_workflow
 
     # Loading makes many objects and no garbage: collecting meanwhile doubles its time.
     gc.disable()
     try:
-        return load(file, project=project)
+        return compile_plan(load_workflow(file, project=project))
     finally:
         gc.enable()
 
@@ -92,13 +93,18 @@ def _budget(text: str | None) -> dict[str, Any] | None:
 
 
 async def _begin(
-    engine: ExecutionEngine, plan: Plan, inputs: dict[str, Any], budget: dict[str, Any] | None, from_task: str | None
+    engine: ExecutionEngine,
+    plan: Plan,
+    inputs: dict[str, Any],
+    budget: dict[str, Any] | None,
+    from_task: str | None,
+    *,
+    park: bool,
 ) -> RunHandle:
+    """A run that nobody can be asked about here lets go of us when it only waits for people (`park`)."""
     if from_task is None:
-        return await engine.start(plan, inputs, budget=budget)
+        return await engine.start(plan, inputs, budget=budget, park=park)
     last = engine.runs(workflow=plan.workflow, limit=1)
     if not last:
-        from orchestrator.errors import UsageError
-
         raise UsageError(f"there is no earlier run of {plan.workflow} to take results from", help="leave out `--from`")
-    return await engine.rerun(last[0].stream, from_task=from_task, plan=plan)
+    return await engine.rerun(last[0].stream, from_task=from_task, plan=plan, inputs=inputs, park=park)

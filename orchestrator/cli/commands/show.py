@@ -1,0 +1,189 @@
+"""`whisper-flow show RUN [TASK]`: a run with its tasks, or one task with its value."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from orchestrator.cli import formats
+from orchestrator.cli.command import RUN, TASK, Command
+from orchestrator.cli.renderers.lines import failure_lines, icon
+from orchestrator.cli.renderers.story import is_part, segments
+from orchestrator.cli.session import Session, current
+from orchestrator.cli.shapes import print_json, run_json, task_json
+from orchestrator.cli.terminal import Screen, clean, clean_line, cut
+from orchestrator.errors import NotFoundError
+from orchestrator.spec.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from orchestrator import RunView, TaskView
+
+TASKS_MAX: Final = 200
+VALUE_MAX: Final = 4000
+
+
+@click.command(cls=Command)
+@click.argument("run", type=RUN)
+@click.argument("task", type=TASK, required=False)
+@click.option("--value", "value_only", is_flag=True, help="Print the task's value and nothing else.")
+@click.option("--all", "everything", is_flag=True, help="All tasks and whole values, however many and long.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(run: str, task: str | None, value_only: bool, everything: bool, as_json: bool) -> None:
+    """Show RUN: status, inputs, tasks, outputs; or one TASK of it: attempts, cost, value."""
+    session = current()
+    out = session.out
+    with session.reading() as engine:
+        view = engine.inspect(engine.find_run(run))
+        if task is None:
+            if as_json:
+                print_json(out, "run/1", run_json(view))
+            else:
+                show_run(session, view, everything=everything)
+            return
+        found = find_task(view, task)
+        if as_json:
+            print_json(out, "task/1", {"run_id": view.run_id, **task_json(found, with_value=True)})
+        elif value_only:
+            out.line(formats.value_text(found.value, indent=2))
+        else:
+            show_task(out, view, found, everything=everything)
+
+
+def find_task(view: RunView, name: str) -> TaskView:
+    """NotFoundError with near names."""
+    for task in view.tasks:
+        if task.name == name:
+            return task
+    names = list(dict.fromkeys(task.name for task in view.tasks))
+    near = did_you_mean(name, names) or (
+        f"its tasks are {', '.join(f'`{one}`' for one in names[:10])}" if names else None
+    )
+    raise NotFoundError(f"run {formats.short(view.run_id)} has no task `{name}`", help=near)
+
+
+def show_run(session: Session, view: RunView, *, everything: bool = False) -> None:
+    out = session.out
+    out.line(_headline(out, view))
+    for label, text in _facts(view):
+        out.line(f"  {out.style(f'{label:<9}', 'dim')} {text}")
+    if view.failure:
+        for row in failure_lines(out, view.failure, []):
+            out.line(f"  {row}")
+    _values(out, "inputs", view.inputs, everything)
+    out.line(f"  {out.style('tasks', 'dim')}")
+    shown = view.tasks if everything else view.tasks[:TASKS_MAX]
+    width = max((len(_label(task)) for task in shown), default=0)
+    for task in shown:
+        out.line(f"    {task_line(out, task, min(width, 40))}")
+    if len(shown) < len(view.tasks):
+        out.line(out.style(f"    … {len(view.tasks) - len(shown)} more; --all shows them", "dim"))
+    _values(out, "outputs", view.outputs, everything)
+
+
+def _headline(out: Screen, view: RunView) -> str:
+    now = time.time()
+    seconds = (view.ended_at or now) - view.started_at
+    facts = [view.status, f"in {formats.duration(seconds)}" if view.ended_at else f"since {formats.duration(seconds)}"]
+    facts += [formats.money(view.cost), f"{formats.count(formats.tokens(view.usage))} tokens" if view.usage else ""]
+    told = "  ".join(fact for fact in facts if fact)
+    return f"{icon(out, view.status)} {out.style(clean_line(view.name), 'bold')}  run {view.run_id}  {told}"
+
+
+def _facts(view: RunView) -> list[tuple[str, str]]:
+    git = view.git or {}
+    commit = (
+        f" @ {str(git.get('commit', ''))[:10]}{' (with changes)' if git.get('dirty') else ''}"
+        if git.get("commit")
+        else ""
+    )
+    trigger = view.trigger.get("kind", "manual")
+    of = f" of {formats.short(str(view.trigger['of']))}" if view.trigger.get("of") else ""
+    rows = [
+        ("workflow", f"{clean_line(view.workflow)}{commit}"),
+        ("started", f"{formats.instant(view.started_at)}  {trigger}{of}"),
+    ]
+    if view.ended_at is not None:
+        rows.append(("ended", formats.instant(view.ended_at)))
+    else:
+        rows.append(("driver", view.driver or "nobody: `whisper-flow resume` goes on"))
+    rows += [
+        ("hold", f"{clean_line(name)}  {clean_line(str(hold.get('reason') or ''))}")
+        for name, hold in view.holds.items()
+    ]
+    if view.message:
+        rows.append(("message", clean_line(view.message)))
+    return rows
+
+
+def _label(task: TaskView) -> str:
+    """The last part of the name, below its outer task."""
+    parts = segments(task.name)
+    return "  " * _depth(task) + clean_line(parts[-1])
+
+
+def _depth(task: TaskView) -> int:
+    parts = segments(task.name)
+    return len(parts) - 1 + (1 if is_part(task.name) else 0)
+
+
+def task_line(out: Screen, task: TaskView, width: int) -> str:
+    """`✓ fetch   succeeded  3.1s  $0.004`, with the reason where it did not run."""
+    facts = [task.status, formats.duration(task.duration), formats.money(task.cost)]
+    if task.attempts > 1:
+        facts.append(f"{task.attempts} attempts")
+    if task.reused:
+        facts.append("from the cache" if task.reused == "cache" else f"reused from {formats.short(task.reused)}")
+    if task.question is not None:
+        facts.append(f"asks: {clean_line(str(task.question.get('question', '')))}")
+    elif task.failure:
+        facts.append(cut(clean_line(str(task.failure.get("message", ""))), 100))
+    elif task.reason:
+        facts.append(cut(clean_line(task.reason), 100))
+    if task.wake_at:
+        facts.append(f"until {formats.instant(task.wake_at)}")
+    status = "asked" if task.question is not None else task.status
+    return f"{icon(out, status)} {_label(task):<{width}}  {'  '.join(fact for fact in facts if fact)}"
+
+
+def _values(out: Screen, title: str, values: Any, everything: bool) -> None:
+    if not isinstance(values, dict) or not values:
+        return
+    out.line(f"  {out.style(title, 'dim')}")
+    for name, value in values.items():
+        out.line(_indented(f"{clean_line(str(name))}: ", value, "    ", everything))
+
+
+def _indented(label: str, value: Any, indent: str, everything: bool) -> str:
+    text = clean(formats.value_text(value, indent=2))
+    if not everything and len(text) > VALUE_MAX:
+        text = text[:VALUE_MAX] + f"… ({formats.count(len(text) - VALUE_MAX)} characters more; --all shows them)"
+    if "\n" not in text:
+        return f"{indent}{label}{text}"
+    rows = "\n".join(f"{indent}  {row}" for row in text.splitlines())
+    return f"{indent}{label.rstrip()}\n{rows}"
+
+
+def show_task(out: Screen, view: RunView, task: TaskView, *, everything: bool = False) -> None:
+    out.line(task_line(out, task, 0).replace(_label(task).strip(), out.style(clean_line(task.name), "bold"), 1))
+    facts = [("verb", f"{task.verb}  {view.workflow}:{task.line}" if task.line else task.verb)]
+    if task.started_at is not None:
+        facts.append(("started", formats.instant(task.started_at)))
+    if task.ended_at is not None:
+        facts.append(("ended", formats.instant(task.ended_at)))
+    facts += [("attempts", str(task.attempts))] if task.attempts else []
+    facts += [("usage", ", ".join(f"{name} {count}" for name, count in task.usage.items()))] if task.usage else []
+    facts += [("by", clean_line(task.by))] if task.by else []
+    facts += [("reason", clean_line(task.reason))] if task.reason else []
+    for label, text in facts:
+        out.line(f"  {out.style(f'{label:<9}', 'dim')} {text}")
+    for row in failure_lines(out, task.failure, []):
+        out.line(f"  {row}")
+    meta = {name: part for name, part in task.meta.items() if part not in ("", None, {}, [])}
+    if task.question is not None:
+        _values(out, "question", {name: part for name, part in task.question.items() if part is not None}, everything)
+    _values(out, "known besides its value", meta, everything)
+    value = task.value
+    if value is not None:
+        out.line(_indented(out.style("value", "dim") + " ", value, "  ", everything))

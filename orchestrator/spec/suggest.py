@@ -26,6 +26,8 @@ def suggest(wanted: str, known: Iterable[str]) -> list[str]:
         # Three letters in common at the start are worth one edit: `retires` is nearer to `retry` than counting says.
         reach = limit + (len(name) > BEGINNING and name[:BEGINNING] == wanted[:BEGINNING])
         if abs(len(name) - len(wanted)) <= reach and (distance := edit_distance(wanted, name, reach)) <= reach:
+            if distance >= len(wanted):
+                continue  # nothing of the word is left
             found.append((distance, position, name))
     found.sort()
     names = list(dict.fromkeys(name for _, _, name in found))

@@ -1,0 +1,49 @@
+"""WF304: `tasks.X.…` asks for something that is not known about tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from orchestrator.spec.diagnostics import Diagnostic
+from orchestrator.spec.rules._context import RuleContext
+from orchestrator.spec.rules._page import page
+from orchestrator.spec.suggest import did_you_mean
+
+CODE = "WF304"
+NAME = "unknown-fact"
+SUMMARY = "`tasks.X` has no such fact."
+SEVERITY: Final = "error"
+EXPLANATION = page(
+    """A task's id alone is its value: `fetch.items[0]`. About the task, `tasks.fetch` knows `status`, `reason`, `error`,
+    `attempts`, `duration`, `cost`, `stdout`, `stderr`, `exit_code`, `response`, `history`, `answered_by` and `items`; about
+    the run, `run` knows `id`, `status`, `started_at`, `scheduled_at`, `trigger`, `attempt`, `workflow`, `error` and `cost`.""",
+    bad="tasks:\n  test: {run: make test, on_error: continue}\n  note: {set: '${{ tasks.test.code }}'}",
+    good="tasks:\n  test: {run: make test, on_error: continue}\n  note: {set: '${{ tasks.test.exit_code }}'}",
+)
+
+TASK_FACTS: Final = (
+    "status", "reason", "error", "attempts", "duration", "cost", "stdout", "stderr", "exit_code", "response", "history",
+    "answered_by", "items",
+)  # fmt: skip
+RUN_FACTS: Final = ("id", "status", "started_at", "scheduled_at", "trigger", "attempt", "workflow", "error", "cost")
+
+
+def check(context: RuleContext) -> Iterator[Diagnostic]:
+    for text in context.texts:
+        for reference in text.references:
+            at = {"tasks": 1, "run": 0}.get(reference.root)
+            if at is None or len(reference.path) <= at:
+                continue
+            facts = TASK_FACTS if at else RUN_FACTS
+            fact = str(reference.path[at])
+            if fact in facts:
+                continue
+            owner = f"task `{reference.path[0]}`" if at else "the run"
+            help = did_you_mean(fact, facts)
+            if help is None and at:
+                help = f"a field of its value is `{reference.path[0]}.{fact}`"
+            yield context.finding(
+                CODE, SEVERITY, f"nothing called `{fact}` is known about {owner}",
+                context.part(text.path, reference.start, reference.end), help=help,
+            )  # fmt: skip

@@ -1,0 +1,38 @@
+"""WF502: a worker that is not declared, or not active."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from orchestrator.spec.diagnostics import Diagnostic
+from orchestrator.spec.rules._agents import all_agents
+from orchestrator.spec.rules._context import RuleContext
+from orchestrator.spec.rules._page import page
+from orchestrator.spec.suggest import did_you_mean
+
+CODE = "WF502"
+NAME = "unknown-worker"
+SUMMARY = "A worker is not declared, or not active."
+SEVERITY: Final = "error"
+EXPLANATION = page(
+    """Workers say which model of which provider, with which key, prices and limits. They are declared under `workers` of the
+    file, or in `config/workers/`. Only active ones are used.""",
+    bad="workers: {fast: {provider: openai, model_name: gpt-5-mini}}\nagents: {a: {worker: fats}}\ntasks: {t: {agent: a, prompt: Hello}}",
+    good="workers: {fast: {provider: openai, model_name: gpt-5-mini}}\nagents: {a: {worker: fast}}\ntasks: {t: {agent: a, prompt: Hello}}",
+)
+
+
+def check(context: RuleContext) -> Iterator[Diagnostic]:
+    workers = context.workflow.workers
+    for shown, agent, path in all_agents(context):
+        name = agent.get("worker")
+        if not isinstance(name, str):
+            continue
+        span = context.value((*path, "worker"))
+        if name not in workers:
+            help = did_you_mean(name, workers) or (None if workers else "declare it under `workers:`")
+            yield context.finding(CODE, SEVERITY, f"unknown worker `{name}`", span, help=help)
+        elif (status := workers[name].get("status", "active")) != "active":
+            message = f"{shown} uses the worker `{name}`, which is {status}"
+            yield context.finding(CODE, SEVERITY, message, span, help="make it active, or name another")

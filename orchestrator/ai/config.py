@@ -74,9 +74,12 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
 }
 
 
-def loop_config(mapping: Mapping[str, Any], known: frozenset[str] = frozenset()) -> AILoopConfig:
-    """An `ai_config` mapping as AILoopConfig; `known` are the provider's own settings, also taken from under `extra`.
+def loop_config(
+    mapping: Mapping[str, Any], known: frozenset[str] = frozenset(), *, takes_extra: bool = False
+) -> AILoopConfig:
+    """An `ai_config` mapping as AILoopConfig; `known` are the provider's own settings.
 
+    What stands under `extra` is passed on as it is where the provider takes that, else it counts as written beside it.
     Keys whose value is None count as absent. Raises UsageError that names the key and the near ones.
     """
     given = {key: value for key, value in mapping.items() if value is not None}
@@ -86,7 +89,7 @@ def loop_config(mapping: Mapping[str, Any], known: frozenset[str] = frozenset())
     if not given.get("model"):
         raise UsageError("no model is named", help="set `model: provider/model`, for example `openai/gpt-5-mini`")
     own: dict[str, Any] = {}
-    settings: dict[str, Any] = dict(extra)
+    settings: dict[str, Any] = {} if takes_extra else dict(extra)
     for key, value in given.items():
         if key in _TYPES:
             own[key] = _typed(key, value)
@@ -95,6 +98,8 @@ def loop_config(mapping: Mapping[str, Any], known: frozenset[str] = frozenset())
     for key in settings:
         if key not in known:
             raise UsageError(f"unknown setting `{key}` for model {own['model']}", help=_near(key, known))
+    if takes_extra and extra:
+        settings["extra"] = dict(extra)
     return AILoopConfig(**own, settings=settings)
 
 

@@ -49,10 +49,10 @@ class AILoopFactory:
     def config(self, mapping: Mapping[str, Any]) -> AILoopConfig:
         """An `ai_config` mapping, checked against what its provider knows. Raises UsageError, NotFoundError."""
         try:
-            provider = parse_model(str(mapping.get("model") or ""))[0]
+            provider = self.pool.provider(parse_model(str(mapping.get("model") or ""))[0])
         except ValueError as error:
             raise UsageError(str(error)) from None
-        return loop_config(mapping, self.pool.provider(provider).settings)
+        return loop_config(mapping, provider.settings, takes_extra=provider.takes_extra)
 
     def create(
         self,

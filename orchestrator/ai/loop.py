@@ -136,7 +136,9 @@ class AILoop:
             except TaskError:
                 raise
             except BaseException:
-                self._record = None
+                # Whatever got in between: what the journal says is what was. Without one, memory is all there is.
+                if self._record is not None and self._record.journal is not None:
+                    self._record = None
                 raise
 
     def stop(self, reason: str = "stop") -> None:

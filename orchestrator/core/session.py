@@ -113,6 +113,9 @@ def _awaits(session: Session, exchange: Exchange, number: int) -> bool:
 
 def _asked(session: Session, given: Asked, now: float) -> list[AnyEvent]:
     known = session.exchanges.get(given.key)
+    if session.exchange is not None and session.exchange.phase == "calling":
+        # A request is out: nothing else is asked until it is back, or the record was recovered.
+        return []
     if known is None:
         return [ExchangeStarted(now, given.key, given.terms, given.prompt, given.deadline)]
     if known.phase == "ended" or given.key != session.current:
@@ -268,6 +271,9 @@ def _open(session: Session, event: ExchangeStarted) -> None:
         del session.messages[before.first_message + bool(kept) :]
         if kept:
             session.messages.append(assistant(kept))
+        if before.open:
+            before.phase = "stopped"
+            before.wake_at = None
     session.exchanges[event.key] = Exchange(
         event.key,
         event.terms,

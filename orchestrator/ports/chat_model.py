@@ -158,6 +158,8 @@ class Provider(Protocol):
     name: str
     settings: frozenset[str]
     """Names in `ai_config`, beyond those every provider has, that mean something here."""
+    takes_extra: bool
+    """Whether what stands under `extra` is passed on as it is; else its names must be in `settings` too."""
 
     def check(self, model: str, options: ProviderOptions) -> None:
         """Whether a call could be made at all; asks no network. Raises CredentialsError naming the missing variable, or

@@ -130,6 +130,8 @@ class Embedded:
     name = "embedded"
     settings = frozenset({"fail", "fail_times", "fail_when", "retry_after", "pace", "sentences", "labels", "keywords"})
 
+    takes_extra = False
+
     def check(self, model: str, options: ProviderOptions) -> None:
         try:
             registry.find(MODELS, model, noun="embedded model")

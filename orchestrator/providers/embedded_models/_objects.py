@@ -105,7 +105,11 @@ def _object(schema: dict[str, JSON], source: Source, depth: int) -> dict[str, JS
 
 
 def _may_be_null(schema: JSON) -> bool:
-    return isinstance(schema, dict) and (schema.get("type") == "null" or None in schema.get("enum", ()))
+    if not isinstance(schema, dict):
+        return False
+    if any(_may_be_null(choice) for word in ("anyOf", "oneOf") for choice in schema.get(word, ())):
+        return True
+    return schema.get("type") == "null" or None in schema.get("enum", ()) or schema.get("const", "") is None
 
 
 def _labels_of(properties: Mapping[str, JSON]) -> list[str]:
@@ -122,12 +126,12 @@ def _array(schema: dict[str, JSON], source: Source, name: str, depth: int) -> li
     )
     items = schema.get("items", {"type": "string"})
     if isinstance(items, dict) and "enum" in items:
-        return list(items["enum"][: max(low, min(high, 1))])
-    if isinstance(items, dict) and items.get("type", "string") == "string" and _about(name, _TAGS):
-        return [word.lower() for word in _text.keywords(source.material, max(low, min(high, 5)))]
+        return (list(items["enum"]) * low)[: max(low, min(high, 1))]
     pieces = _pieces(source.material, high)
-    while pieces and len(pieces) < low:
-        pieces.append(pieces[len(pieces) % max(len(pieces), 1)])
+    if isinstance(items, dict) and items.get("type", "string") == "string" and _about(name, _TAGS):
+        pieces = [word.lower() for word in _text.keywords(source.material, max(low, min(high, ITEMS_DEFAULT)))]
+    while len(pieces) < low:
+        pieces.append(pieces[0] if pieces else source.material or source.asked)
     made = [fill(items, replace(source, material=piece), name.rstrip("s"), depth + 1) for piece in pieces[:high]]
     return _distinct(made)
 

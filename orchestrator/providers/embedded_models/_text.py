@@ -17,7 +17,7 @@ STOP_WORDS: Final = word_set(
     "into is it its just me more most my no nor not now of off on once only or other our ours out over own please "
     "same she should so some such than that the their theirs them then there these they this those through to too "
     "under until up very was we were what when where which while who whom why will with would you your yours write "
-    "text following"
+    "text following short brief draft note notes pitch sentence sentences paragraph summary summarise summarize"
 )
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")

@@ -1,0 +1,51 @@
+"""One HTTP client for all live providers of an event loop: connections and their limits are shared."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from httpx2 import AsyncClient
+
+CONNECTIONS_MAX: Final = 256
+CONNECT_S: Final = 10.0
+
+
+@dataclass(slots=True)
+class _Shared:
+    client: AsyncClient
+    users: int = 0
+
+
+# A client belongs to the event loop it was made on; the map holds the loops weakly, so it holds nothing alive.
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
+
+
+def acquire_client() -> AsyncClient:
+    """The running loop's client; every `acquire_client` needs its `release_client`. Imports the HTTP library (0.1 s)."""
+    from httpx2 import AsyncClient, Limits, Timeout
+
+    loop = asyncio.get_running_loop()
+    shared = _clients.get(loop)
+    if shared is None or shared.client.is_closed:
+        limits = Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=32)
+        # The loop above bounds the whole request; between two pieces of a stream a model may think for long.
+        timeout = Timeout(None, connect=CONNECT_S, pool=None)
+        shared = _clients[loop] = _Shared(AsyncClient(limits=limits, timeout=timeout))
+    shared.users += 1
+    return shared.client
+
+
+async def release_client() -> None:
+    """Give it back; the last one closes it."""
+    loop = asyncio.get_running_loop()
+    shared = _clients.get(loop)
+    if shared is None:
+        return
+    shared.users -= 1
+    if shared.users <= 0:
+        del _clients[loop]
+        await shared.client.aclose()

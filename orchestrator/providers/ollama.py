@@ -1,0 +1,12 @@
+"""`ollama/*`: models run by Ollama on this machine, or where `OLLAMA_BASE_URL` says. No key is needed."""
+
+from __future__ import annotations
+
+from orchestrator.providers._openai_chat import OpenAICompatible
+
+PROVIDER = OpenAICompatible(
+    name="ollama",
+    key_env="OLLAMA_API_KEY",
+    base_url_env="OLLAMA_BASE_URL",
+    base_url="http://localhost:11434/v1",
+)

@@ -152,20 +152,14 @@ class WorkerFile(Strict):
     workers: dict[ResourceId, Worker]
 
 
-RESERVED_TOP = {
-    "profiles": "`profiles` is reserved for a later version",
-    "matrix": "`matrix` is reserved for a later version",
-    "use": "`use` is reserved for a later version",
-}
-RESERVED_TASK = {
-    "runs_on": "`runs_on` is reserved for a later version",
-    "matrix": "`matrix` is reserved for a later version",
-    "use": "`use` is reserved for a later version",
-}
+RESERVED_TOP = frozenset({"profiles", "matrix", "use"})
+"""Words that a later version will know at the top of a file."""
+RESERVED_TASK = frozenset({"runs_on", "matrix", "use"})
+"""The same for tasks."""
 INSTEAD = {
     "profiles": "keep one file for each, or use inputs with defaults",
-    "matrix": "use `foreach: ${{ product(...) }}` written bare: `foreach: product(os=['linux', 'mac'], python=['3.11', '3.12'])`",
+    "matrix": "`foreach: product(os=['linux', 'mac'], python=['3.11', '3.12'])` does every combination",
     "use": "call the other file with `workflow:`",
-    "runs_on": "tasks run on the machine of the engine for now",
+    "runs_on": "for now, tasks run on the machine of the engine",
 }
 """What to do meanwhile."""

@@ -170,30 +170,37 @@ def _unit(parse: Callable[[Any], Any], error: str, *, template: bool = False) ->
     return PlainValidator(check)
 
 
+def _text_schema(pattern: str, wrong: str, *examples: str) -> WithJsonSchema:
+    """A text of a pattern; `errorMessage` is what the language server for YAML then says instead of the pattern."""
+    return WithJsonSchema({"type": "string", "pattern": pattern, "errorMessage": wrong, "examples": list(examples)})
+
+
 _DURATION: Final = DURATION_PATTERN + r"|^P[0-9WDTHMS.]+$"
 
 Duration = Annotated[
     Any,
     _unit(parse_duration, "wf_duration"),
-    WithJsonSchema({"type": "string", "pattern": _DURATION, "examples": ["90s", "5m", "1h30m", "2d"]}),
+    _text_schema(_DURATION, "A duration needs its unit: 90s, 5m, 1h30m, 2d.", "90s", "5m", "1h30m", "2d"),
 ]
 """A length of time with its unit: `90s`, `5m`, `1h30m`, `2d`."""
 DurationTemplate = Annotated[
     Any,
     _unit(parse_duration, "wf_duration", template=True),
-    WithJsonSchema({"type": "string", "pattern": _DURATION + r"|\$\{\{", "examples": ["90s", "5m", "2d"]}),
+    _text_schema(
+        _DURATION + r"|\$\{\{", "A duration needs its unit (90s, 5m, 2d); an expression stands in ${{ }}.", "90s", "5m", "2d"
+    ),
 ]
 """A length of time, or an expression that gives one."""
 Size = Annotated[
     Any,
     _unit(parse_bytes, "wf_size"),
-    WithJsonSchema({"type": "string", "pattern": BYTES_PATTERN, "examples": ["10MiB"]}),
+    _text_schema(BYTES_PATTERN, "A size needs its unit: 512KiB, 10MiB.", "10MiB"),
 ]
 """A number of bytes with its unit: `512KiB`, `10MiB`."""
 Money = Annotated[
     Any,
     _unit(parse_money, "wf_money"),
-    WithJsonSchema({"type": "string", "pattern": MONEY_PATTERN, "examples": ["$0.50", "2.00 EUR"]}),
+    _text_schema(MONEY_PATTERN, "An amount needs its currency: $0.50, 2.00 EUR.", "$0.50", "2.00 EUR"),
 ]
 """An amount with its currency: `$0.50`, `2.00 EUR`. One currency a run."""
 Count = Annotated[
@@ -229,7 +236,10 @@ def _expression(value: Any) -> Any:
     raise PydanticCustomError("wf_expression", "expected an expression", {})
 
 
-_BARE: Final = r"^(?!\s*\$\{\{)"
+_BARE: Final[dict[str, Any]] = {
+    "pattern": r"^(?!\s*\$\{\{)",
+    "patternErrorMessage": "This holds an expression already: write it without ${{ }}.",
+}
 
 
 def bare_expression(value: str) -> str:
@@ -241,10 +251,10 @@ def bare_expression(value: str) -> str:
     return value
 
 
-BareExpression = Annotated[str, AfterValidator(bare_expression), Field(json_schema_extra={"pattern": _BARE})]
+BareExpression = Annotated[str, AfterValidator(bare_expression), Field(json_schema_extra=_BARE)]
 """An expression, written bare, where a list or a map is possible too."""
 Expression = Annotated[
-    Any, PlainValidator(_expression), WithJsonSchema({"type": ["string", "boolean", "number"], "pattern": _BARE})
+    Any, PlainValidator(_expression), WithJsonSchema({"type": ["string", "boolean", "number"], **_BARE})
 ]
 """An expression, written bare: `route.team == 'spam'`."""
 

@@ -115,7 +115,8 @@ def _task(verbs: dict[str, JSONSchema], definitions: JSONSchema) -> JSONSchema:
 
 def _pick(branches: dict[str, JSONSchema]) -> JSONSchema:
     """`if` the key is there `then` its branch `else` the next one; without any of them, that is the complaint."""
-    made: JSONSchema = {"anyOf": [{"required": [key]} for key in branches]}
+    wrong = f"One of these is needed: {', '.join(branches)}."
+    made: JSONSchema = {"anyOf": [{"required": [key], "errorMessage": wrong} for key in branches]}
     for key, branch in reversed(branches.items()):
         made = {"if": {"required": [key]}, "then": branch, "else": made}
     return made

@@ -196,7 +196,7 @@ def _bad_id(document: Document, path: Path, name: str) -> Diagnostic:
     elif name.lower() != name and _is_id(name.lower()):
         label, help = "ids are small letters, digits and `_`", f"write `{name.lower()}`"
     else:
-        return bad_name(document, path, name, "`tasks`")
+        return bad_name(document, path, name, "the id of a task")
     return diagnostic(
         document, "WF206", f"`{name}` cannot be the id of a task", document.key_span(path), label=label, help=help
     )

@@ -41,6 +41,8 @@ def explain(checked: Checked, error: Any) -> Diagnostic:
     """The finding for one error of the validation library (`ErrorDetails`)."""
     path, in_key = _real_path(checked.data, error["loc"])
     make = _BY_TYPE.get(error["type"], _not_allowed)
+    if error["input"] is None and make is not _missing and not in_key:
+        make = _no_value
     return make(checked, path, in_key, error)
 
 
@@ -175,16 +177,27 @@ def _wrong_kind(checked: Checked, path: Path, in_key: bool, error: Any) -> Diagn
         document,
         "WF201",
         f"{place(full)} must be {wanted}, not {kind_word(value)}",
-        document.key_span(full) if value is None else small_span(document, full),
+        small_span(document, full),
         label=f"expected {wanted}",
         labels=around(document, full),
         help=_kind_help(document, full, value, wanted),
     )
 
 
+def _no_value(checked: Checked, path: Path, in_key: bool, error: Any) -> Diagnostic:
+    document, full = checked.document, (*checked.base, *path)
+    return diagnostic(
+        document,
+        "WF201",
+        f"{place(full)} has no value",
+        document.key_span(full),
+        label="nothing stands here",
+        labels=around(document, full),
+        help="give it a value, or take the key away",
+    )
+
+
 def _kind_help(document: Document, full: Path, value: Any, wanted: str) -> str | None:
-    if value is None:
-        return "give it a value, or take the key away"
     if wanted.startswith("text") and isinstance(value, bool | int | float):
         return f"quote it: `'{document.raw(full)}'`"
     if wanted == "a list" and isinstance(value, str):
@@ -193,6 +206,10 @@ def _kind_help(document: Document, full: Path, value: Any, wanted: str) -> str |
             if len(value) < 40 and "\n" not in value
             else "write a list: `- ` before each entry"
         )
+    if wanted == "a map" and isinstance(value, list) and full[-1] in ("tasks", "finally", "on_failure"):
+        return "give each task an id instead of a dash: `log: {run: git log}`"
+    if "number" in wanted and isinstance(value, str) and value.isdigit():
+        return f"write `{value}` without quotes"
     if "number" in wanted and isinstance(value, str) and "${{" in value:
         return "it must be known before the run: expressions are not possible here"
     return None
@@ -269,7 +286,8 @@ def _not_allowed(checked: Checked, path: Path, in_key: bool, error: Any) -> Diag
 def _name(checked: Checked, path: Path, in_key: bool, error: Any) -> Diagnostic:
     document, full = checked.document, (*checked.base, *path)
     value = str(error["input"])
-    return bad_name(document, full, value, place(full[:-1]) if in_key else place(full), in_key=in_key)
+    where = f"a name in {place(full[:-1])}" if in_key else place(full)
+    return bad_name(document, full, value, where, in_key=in_key)
 
 
 def bad_name(document: Document, full: Path, value: str, where: str, *, in_key: bool = True) -> Diagnostic:
@@ -279,7 +297,7 @@ def bad_name(document: Document, full: Path, value: str, where: str, *, in_key: 
     return diagnostic(
         document,
         "WF206",
-        f"`{value}` cannot be a name in {where}" if in_key else f"`{value}` cannot be the name in {where}",
+        f"`{value}` cannot be {where}",
         span,
         label="a hyphen would read as minus" if hyphen else "letters, digits and `_`, not beginning with a digit",
         help=f"write `{fixed}`" if hyphen else None,

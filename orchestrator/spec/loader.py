@@ -35,7 +35,8 @@ class Document:
         self.text = text
         self.data = data
         self.diagnostics = diagnostics
-        self._root = root
+        self.root = root
+        """The tree as plain tuples (see `positions.TreeNode`)."""
 
     @cached_property
     def lines(self) -> LineIndex:
@@ -48,7 +49,7 @@ class Document:
 
     def _find(self, path: Path) -> tuple[Any, Any] | None:
         """(key node or None, value node) as plain tuples."""
-        key_node, node = None, self._root
+        key_node, node = None, self.root
         for part in path:
             kids = node[4] if node is not None else None
             if kids.__class__ is dict and part in kids:
@@ -128,7 +129,7 @@ class Document:
 
     def scalars(self) -> Iterator[TreeNode]:
         """Every scalar of the file once, keys included, in no promised order."""
-        stack, seen = [self._root], set[int]()
+        stack, seen = [self.root], set[int]()
         while stack:
             node = stack.pop()
             if node is None or id(node) in seen:

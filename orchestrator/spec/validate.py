@@ -23,19 +23,23 @@ def validate(workflow: Workflow | str | os.PathLike[str]) -> list[Diagnostic]:
 
 
 def _findings(workflow: Workflow) -> list[Diagnostic]:
+    from orchestrator.spec.loader_suppress import suppress
+    from orchestrator.spec.rules import all_rules
+
     reading = workflow.document.diagnostics
-    meaning = list(_meaning(workflow)) if workflow.has_shape else []
     around = [*workflow.config.diagnostics, *shape_of_config(workflow)]
-    return [*reading, *_not_caused_by(reading, workflow.shape), *around, *meaning]
+    found = [*reading, *_not_caused_by(reading, [*workflow.shape, *_meaning(workflow)]), *around]
+    return suppress(workflow.document, found, complete=workflow.has_shape, known=all_rules)
 
 
 def _meaning(workflow: Workflow) -> Iterator[Diagnostic]:
-    """What can be said once every task is known to be a task."""
+    """What can be said of the tasks that are known to be tasks."""
     from orchestrator.spec.compile_calls import calls
     from orchestrator.spec.rules._run import run_rules
 
     yield from run_rules(workflow)
-    yield from calls(workflow)
+    if workflow.has_shape:
+        yield from calls(workflow)
 
 
 def shape_of_config(workflow: Workflow) -> list[Diagnostic]:

@@ -85,7 +85,7 @@ _READING: Final = (
         "WF114", "unknown-alias", "An alias repeats something that is not marked.",
         """`*name` repeats the value that is marked `&name` further up. A text that begins with `*` needs quotes. An alias inside
         its own value would never end.""",
-        bad="prompt: *very* short, please", good="prompt: '*very* short, please'",
+        bad="prompt: *later", good="prompt: '*later'",
     ),
     _code(
         "WF115", "alias-bomb", "Aliases repeat too much.",
@@ -145,7 +145,7 @@ _EATEN: Final = (
         "WF135", "expression-in-flow", "An expression inside `{ }` or `[ ]` has no quotes.",
         """YAML reads the braces of `${{ … }}` as a mapping once it is inside `{ }` or `[ ]`. On a line of its own no quotes are
         needed.""",
-        bad="tasks:\n  a: {set: ${{ inputs.x }}}", good="tasks:\n  a: {set: '${{ inputs.x }}'}",
+        bad="tasks:\n  a: {set: ${{ inputs.x }}}", good="inputs: {x: string}\ntasks:\n  a: {set: '${{ inputs.x }}'}",
     ),
     _code(
         "WF136", "text-after-quotes", "Text follows a closing quote.",

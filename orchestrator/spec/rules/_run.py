@@ -1,4 +1,4 @@
-"""All rules over one workflow; what the file itself asks to be quiet about; what of a broken file can still be judged."""
+"""All rules over one workflow."""
 
 from __future__ import annotations
 
@@ -11,9 +11,21 @@ if TYPE_CHECKING:
 
 
 def run_rules(workflow: Workflow) -> list[Diagnostic]:
-    """Every finding of every rule, in no promised order. The file's shape must be right."""
+    """Every finding of every rule, in no promised order.
+
+    Of a file whose shape is not right only the errors in the parts that are: what seems unused may be used in the rest.
+    """
     from orchestrator.spec.rules import all_rules
     from orchestrator.spec.rules._context import RuleContext
 
-    context = RuleContext(workflow)
-    return [found for rule in all_rules().values() if rule.check is not None for found in rule.check(context)]
+    view: Workflow | None = workflow
+    if not workflow.has_shape:
+        from orchestrator.spec.rules._repair import repaired
+
+        view = repaired(workflow)
+    if view is None:
+        return []
+    context = RuleContext(view, partial=view is not workflow)
+    checks = [rule.check for rule in all_rules().values() if rule.check is not None]
+    found = [one for check in checks for one in check(context)]
+    return [one for one in found if one.severity == "error"] if context.partial else found

@@ -10,7 +10,7 @@ from orchestrator.spec.diagnostics import Diagnostic
 from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
 from orchestrator.spec.rules._problems import problems
-from orchestrator.spec.rules.unknown_field import is_declared_name
+from orchestrator.spec.rules.no_such_field import is_declared_name
 from orchestrator.spec.suggest import did_you_mean
 
 CODE = "WF404"

@@ -13,7 +13,7 @@ from orchestrator.spec.rules._page import page
 from orchestrator.spec.rules._problems import Problem, problems
 
 CODE = "WF403"
-NAME = "unknown-field"
+NAME = "no-such-field"
 SUMMARY = "A value has no such field."
 SEVERITY: Final = "error"
 EXPLANATION = page(

@@ -1,1 +1,32 @@
 """AI loops: one conversation with one model, by its own config."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.ai.config import AILoopConfig
+    from orchestrator.ai.factory import AILoopFactory
+    from orchestrator.ai.loop import AILoop, LoopAnswer
+    from orchestrator.ai.manager import AILoopManager
+    from orchestrator.ai.sessions import AgentSessions
+
+__all__ = ["AILoop", "AILoopConfig", "AILoopFactory", "AILoopManager", "AgentSessions", "LoopAnswer"]
+
+_HOMES = {
+    "AILoop": "loop",
+    "AILoopConfig": "config",
+    "AILoopFactory": "factory",
+    "AILoopManager": "manager",
+    "AgentSessions": "sessions",
+    "LoopAnswer": "loop",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imported when first asked for: a run without agents pays for none of it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -108,6 +108,6 @@ def amount(value: int) -> float:
 def shown(value: int, currency: str) -> str:
     """For people: `$0.0123`, `0.50 EUR`; small sums keep two digits that count."""
     number = Decimal(value) / UNIT
-    digits = 2 if number == 0 or number >= 1 else min(2 - number.adjusted(), 12)
+    digits = 2 if number == 0 or number >= 1 else min(1 - number.adjusted(), 12)
     text = f"{number:.{digits}f}"
     return f"${text}" if currency == "USD" else f"{text} {currency}"

@@ -369,16 +369,13 @@ _TIMERS: Final[dict[str, Callable[[RunState, int, float], Iterator[AnyEvent]]]] 
 
 def consequences(state: RunState, now: float) -> list[AnyEvent]:
     """What the state owes without another input; fold it and ask again until there is nothing."""
-    events: list[AnyEvent] = [
-        TaskSettled(task, status, reason, because) for task, (status, reason, because) in state.condemned.items()
-    ]
+    if state.condemned:
+        return [TaskSettled(task, *verdict) for task, verdict in state.condemned.items()]
     for owner in state.review:
-        if owner == RUN:
-            if not events:
-                events.extend(_run_review(state))
-        else:
-            events.extend(_REVIEW[state.nodes[owner].verb](state, owner, now))
-    return events
+        # One at a time: what one owner owes may settle what stands under another.
+        if owner != RUN:
+            return _REVIEW[state.nodes[owner].verb](state, owner, now)
+    return _run_review(state) if state.review else []
 
 
 def _group_review(state: RunState, task: int, now: float) -> list[AnyEvent]:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from orchestrator.core.effects import Conclude, Perform, Prepare, Timer
+from orchestrator.core.effects import Conclude, Effect, Perform, Prepare, Timer
 from orchestrator.core.events import (
     AnyEvent,
     AttemptCut,
@@ -183,15 +183,23 @@ def _forget_plans(state: RunState, task: int) -> None:
     state.open_each.pop(task, None)
     state.open_loops.pop(task, None)
     if state.preparing.pop(task, RUN) is None:
-        state.dropped.append(Prepare(task))
+        _unwant(state, Prepare(task))
     index = state.concluding.pop(task, None)
     if index is not None:
-        state.dropped.append(Conclude(task, index))
+        _unwant(state, Conclude(task, index))
+
+
+def _unwant(state: RunState, effect: Effect) -> None:
+    """Wanted no more: never begun if that is of the same turn."""
+    if effect in state.begun:
+        state.begun.remove(effect)
+    else:
+        state.dropped.append(effect)
 
 
 def _drop_attempt(state: RunState, task: int) -> None:
     if task in state.running:
-        state.dropped.append(Perform(task, state.attempts[task]))
+        _unwant(state, Perform(task, state.attempts[task]))
         _leave_running(state, task, state.nodes[task])
 
 
@@ -398,7 +406,9 @@ def _attempt_failed(state: RunState, event: AttemptFailed) -> None:
     state.statuses[task] = _check(state, task, "retry_scheduled")
     _leave_running(state, task, state.nodes[task])
     state.review.pop(task, None)
-    state.concluding.pop(task, None)
+    index = state.concluding.pop(task, None)
+    if index is not None:
+        _unwant(state, Conclude(task, index))
     state.timers.pop((task, "timeout"), None)
     state.failures[task] = state.failures.get(task, 0) + 1
     state.failed_with[task] = event.failure
@@ -552,7 +562,7 @@ def _cancel_requested(state: RunState, event: CancelRequested) -> None:
     state.timers.pop((RUN, "run"), None)
     if state.phase == "outputs":
         if state.concluding.pop(RUN, None) is not None:
-            state.dropped.append(Conclude(RUN, 0))
+            _unwant(state, Conclude(RUN, 0))
         state.review[RUN] = None
 
 

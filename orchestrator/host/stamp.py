@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import sys
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -35,7 +34,7 @@ def write(state: Path, key: bytes, *, replace: bool) -> None:
     ignore = state / ".gitignore"
     if not ignore.exists():
         _write_new(ignore, b"*\n")
-    name = secrets.token_hex(16).encode()
+    name = os.urandom(16).hex().encode()
     _write_whole(state / NAME, name + b" " + _sign(name, key) + b"\n", replace=replace)
 
 
@@ -50,7 +49,7 @@ def user_key(environ: Mapping[str, str] = os.environ) -> bytes:
         with contextlib.suppress(FileNotFoundError):
             return _read_key(path)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_whole(path, secrets.token_hex(32).encode() + b"\n", replace=False)
+        _write_whole(path, os.urandom(32).hex().encode() + b"\n", replace=False)
         return _read_key(path)
     except OSError as error:
         raise UsageError(
@@ -106,7 +105,7 @@ def home_folder() -> Path | None:
 
 def _write_whole(path: Path, data: bytes, *, replace: bool) -> None:
     """Whole or not at all, durable; without `replace`, whoever comes first wins."""
-    part = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    part = path.with_name(f".{path.name}-{os.urandom(4).hex()}")
     _write_new(part, data)
     try:
         if replace:

@@ -11,7 +11,6 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,7 +61,7 @@ class Blobs:
             return [entry.name for entry in entries if now - entry.stat().st_mtime > _LEFT_OVER_S]
 
     def _write(self, path: Path, data: bytes) -> None:
-        part = self._new / secrets.token_hex(8)
+        part = self._new / os.urandom(8).hex()
         fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             try:
@@ -84,11 +83,11 @@ class Blobs:
 
     def get(self, digest: str) -> bytes:
         path = self.path(digest)
-        try:
-            with _translated(f"blob {digest} could not be read"):
+        with _translated(f"blob {digest} could not be read"):
+            try:
                 data = path.read_bytes()
-        except FileNotFoundError:
-            raise JournalError(f"blob {digest} is missing", help="run `whisper-flow doctor`") from None
+            except FileNotFoundError:
+                raise JournalError(f"blob {digest} is missing", help="run `whisper-flow doctor`") from None
         if hashlib.sha256(data).hexdigest() != digest:
             raise JournalError(
                 f"blob {digest} is damaged: its content has another hash", help="run `whisper-flow doctor`"
@@ -123,8 +122,6 @@ def _holds(path: Path, data: bytes) -> bool:
 def _translated(what: str) -> Iterator[None]:
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise JournalFullError(f"{what}: no space is left", help="free some space, then resume") from error

@@ -7,19 +7,20 @@ means nothing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import re
+import time
 import weakref
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from orchestrator.errors import JournalError, RunBusyError
+from orchestrator.errors import JournalError, JournalFullError, RunBusyError
 from orchestrator.stores._disk import pause
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
@@ -58,7 +59,8 @@ class Claims:
                 self._held.discard(fd)
                 # Removed while it is still ours: whoever opened it before us notices and looks again.
                 with contextlib.suppress(OSError):
-                    path.unlink()
+                    if _is_at(fd, path):
+                        path.unlink()
                 os.close(fd)
 
     def _take(self, stream: str, path: Path) -> int:
@@ -66,26 +68,18 @@ class Claims:
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             for attempt in range(_ATTEMPTS):
                 fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-                if self._locked(fd, path):
+                if _lock(fd) and _is_at(fd, path):
                     _write_note(fd, stream)
                     return fd
                 os.close(fd)
                 if attempt:
                     pause(0.002)  # it may only be someone who asks who the holder is
         except OSError as error:
-            raise JournalError(f"the claim on {stream} could not be taken: {error}") from error
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise (JournalFullError if full else JournalError)(
+                f"the claim on {stream} could not be taken: {error.strerror}"
+            ) from error
         raise RunBusyError(stream, self.holder(stream) or "another process")
-
-    @staticmethod
-    def _locked(fd: int, path: Path) -> bool:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        try:
-            return os.path.samestat(os.fstat(fd), path.stat())
-        except FileNotFoundError:
-            return False
 
     def holder(self, stream: str) -> str | None:
         return read_holder(self._path(stream))
@@ -119,10 +113,28 @@ def read_holder(path: Path) -> str | None:
         os.close(fd)
 
 
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    """Whether the open file is still the one with that name: a former holder may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def _write_note(fd: int, stream: str) -> None:
-    note = Note(stream, os.getpid(), os.uname().nodename, datetime.now(UTC).isoformat(timespec="seconds"))
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, msgspec.json.encode(note), 0)
+    note = Note(stream, os.getpid(), os.uname().nodename, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    # The lock is the claim. On a full disk nobody learns our name, that is all.
+    with contextlib.suppress(OSError):
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, msgspec.json.encode(note), 0)
 
 
 def _read_note(fd: int) -> str:

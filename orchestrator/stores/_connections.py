@@ -38,9 +38,11 @@ _PATIENCE_FOR_THE_LOCK: Final = 15.0
 def connect(
     path: Path, *, synchronous: str = "FULL", patience: float = 60.0, vfs: str | None = None, readonly: bool = False
 ) -> apsw.Connection:
-    """A connection with our settings. `patience` is how many seconds a lock held by another process is waited for."""
-    flags = apsw.SQLITE_OPEN_READWRITE | (0 if readonly else apsw.SQLITE_OPEN_CREATE)
-    db = apsw.Connection(str(path), flags=flags, vfs=vfs)
+    """A connection to the existing file, with our settings.
+
+    `patience` is how many seconds a lock held by another process is waited for.
+    """
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
     try:
         db.set_busy_handler(_Patience(patience))
         # A journal somebody prepared may not make us run anything.

@@ -11,23 +11,21 @@ import contextlib
 import errno
 import logging
 import os
-import secrets
 import select
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
+import msgspec
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_MS: Final = 500
 
 
-@dataclass(slots=True, eq=False)
-class _Listener:
+class _Listener(msgspec.Struct, eq=False):
     stream: str
     """"" for every stream."""
     callback: Callable[[str], None]
@@ -37,8 +35,7 @@ class _Listener:
     """Last event number by stream; None for whoever did not ask about events."""
 
 
-@dataclass(slots=True)
-class _Pipe:
+class _Pipe(msgspec.Struct):
     """Our own pipe. `name` is None where the file system has no named ones."""
 
     read: int
@@ -46,14 +43,21 @@ class _Pipe:
     path: Path | None = None
 
 
-@dataclass(slots=True)
-class _Woken:
-    """Whom one look wakes, by stream."""
+class _Look:
+    """A connection that notices commits of all others."""
 
-    calls: dict[tuple[int, str], _Listener] = field(default_factory=dict)
+    def __init__(self, db: apsw.Connection) -> None:
+        self.db = db
+        self._version = -1
 
-    def add(self, listener: _Listener, stream: str) -> None:
-        self.calls[id(listener), stream] = listener
+    def changed(self) -> bool:
+        version = int(self.db.pragma("data_version"))
+        changed, self._version = version != self._version, version
+        return changed
+
+
+_Woken = dict[tuple[int, str], _Listener]
+"""Whom one look wakes: each listener once for each stream."""
 
 
 class Knock:
@@ -101,30 +105,31 @@ class Knock:
         os.write(self._pipe.write, b"\0")
 
     def _loop(self, pipe: _Pipe) -> None:
-        with contextlib.closing(self._connect()) as db:
-            poll = select.poll()
-            poll.register(pipe.read, select.POLLIN)
-            version = -1
-            while not self._closed:
-                poll.poll(LOOK_EVERY_MS if self._listeners else None)
-                with contextlib.suppress(BlockingIOError):
-                    os.read(pipe.read, 65536)
-                try:
-                    now = db.pragma("data_version")
-                    if now != version:
-                        version = now
-                        self._look(db)
-                except apsw.Error as error:
-                    log.warning("listening to the journal failed, trying again: %s", error)
+        poll = select.poll()
+        poll.register(pipe.read, select.POLLIN)
+        look: _Look | None = None
+        while not self._closed:
+            poll.poll(LOOK_EVERY_MS if self._listeners else None)
+            with contextlib.suppress(BlockingIOError):
+                os.read(pipe.read, 65536)
+            try:
+                look = look or _Look(self._connect())
+                if look.changed():
+                    self._tell(look.db)
+            except apsw.Error as error:
+                log.warning("listening to the journal failed, trying again: %s", error)
+                look = None
+        if look is not None:
+            look.db.close()
 
-    def _look(self, db: apsw.Connection) -> None:
+    def _tell(self, db: apsw.Connection) -> None:
         with self._lock:
             listeners = list(self._listeners)
-        woken = _Woken()
+        woken: _Woken = {}
         _look_for_mail(db, listeners, woken)
         for listener in listeners:
             _look_for_events(db, listener, woken)
-        for (_, stream), listener in woken.calls.items():
+        for (_, stream), listener in woken.items():
             try:
                 listener.callback(stream)
             except Exception:
@@ -165,7 +170,7 @@ def _knock_at(name: str) -> None:
 def _open_pipe(root: Path) -> _Pipe:
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        name = f"{os.getpid()}-{os.urandom(4).hex()}"
         hidden = root / f".{name}"
         os.mkfifo(hidden, 0o600)
         # Our own writing end keeps the pipe from looking closed between two knocks.
@@ -201,7 +206,7 @@ def _look_for_mail(db: apsw.Connection, listeners: list[_Listener], woken: _Woke
     for listener in listeners:
         for number, stream in arrived:
             if number > listener.mail and listener.stream in ("", stream):
-                woken.add(listener, stream)
+                woken[id(listener), stream] = listener
         listener.mail = max(listener.mail, arrived[-1][0])
 
 
@@ -210,5 +215,5 @@ def _look_for_events(db: apsw.Connection, listener: _Listener, woken: _Woken) ->
         return
     for stream, last in _lasts(db, listener.stream).items():
         if last > listener.lasts.get(stream, 0):
-            woken.add(listener, stream)
+            woken[id(listener), stream] = listener
             listener.lasts[stream] = last

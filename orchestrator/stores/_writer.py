@@ -8,11 +8,12 @@ commit waits for the last few pages at most.
 from __future__ import annotations
 
 import contextlib
-import logging
+import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import apsw
 
@@ -20,7 +21,8 @@ from orchestrator.errors import JournalError
 from orchestrator.stores._connections import as_journal_error
 from orchestrator.stores._writes import Store, Write
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from logging import Logger
 
 GROUP_LIMIT: Final = 512
 """Writes in one transaction; the others wait for the next."""
@@ -33,9 +35,11 @@ STUBBORN_PAGES: Final = 16_000
 
 
 class Writer:
-    """`connect` opens the writing connection, and again after the disk failed under the old one."""
+    """`connect` opens the writing connection to `path`, and again after the disk failed under the old one."""
 
-    def __init__(self, connect: Callable[[], apsw.Connection], *, threaded: bool) -> None:
+    def __init__(self, path: Path, connect: Callable[[], apsw.Connection], *, threaded: bool) -> None:
+        self._path = path
+        self._file = path.stat()
         self._connect = connect
         self._gate = threading.Lock()
         """Guards `_closed` and the order of the queue."""
@@ -62,7 +66,12 @@ class Writer:
         if closed:
             write.finish(JournalError("the journal is closed"))
         elif self._thread is None:
-            write.finish(self.commit([write])[0])
+            try:
+                verdict = self.commit([write])[0]
+            except BaseException:
+                write.finish(JournalError("the commit was interrupted"))
+                raise
+            write.finish(verdict)
 
     def _loop(self) -> None:
         while (write := self._queue.get()) is not None:
@@ -82,9 +91,8 @@ class Writer:
         for write, verdict in zip(group, self.commit(group), strict=True):
             try:
                 write.finish(verdict)
-            except Exception:
-                # Whoever waits for this answer failed to take it; the other answers are still owed.
-                log.exception("a caller of the journal failed to take its answer")
+            except Exception:  # noqa: BLE001 - whatever befell the one who took this answer, the others are still owed
+                _log().exception("a caller of the journal failed to take its answer")
 
     def close(self) -> None:
         """Commit what waits, then let go. Idempotent."""
@@ -114,6 +122,7 @@ class Writer:
     def _transaction(self, group: Sequence[Write]) -> list[BaseException | None]:
         db: apsw.Connection | None = None
         try:
+            self._refuse_a_lost_file()
             store = self._open_store()
             db = store.db
             db.execute("BEGIN IMMEDIATE")
@@ -132,6 +141,16 @@ class Writer:
             self._back_out(reopen=False)
             raise
         return verdicts
+
+    def _refuse_a_lost_file(self) -> None:
+        """Whoever removed the state folder took the journal's name away: what we write now, nobody would find."""
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(self._path), self._file):  # noqa: PTH116 - a microsecond at each commit
+                return
+        raise JournalError(
+            f"the journal {str(self._path)!r} was removed or replaced while it was open: nothing more can be recorded",
+            help="stop this process; what was recorded before went with the file",
+        )
 
     def _open_store(self) -> Store:
         if self._store is None:
@@ -191,6 +210,12 @@ def _as_verdict(error: Exception) -> JournalError:
     return JournalError(f"the batch could not be written: {error}")
 
 
+def _log() -> Logger:
+    import logging  # a run that meets no trouble starts without it
+
+    return logging.getLogger(__name__)
+
+
 class _WalWatch:
     """SQLite's hook after each commit: how long the WAL is, and whether a checkpoint is due."""
 
@@ -229,7 +254,7 @@ class _Checkpoints:
                 self._checkpoint()
             except apsw.Error as error:
                 # Commits go on in the WAL; the next checkpoint moves these pages too.
-                log.warning("the journal's WAL could not be moved into its file: %s", error)
+                _log().warning("the journal's WAL could not be moved into its file: %s", error)
 
     def close(self) -> None:
         self._ending = True

@@ -7,10 +7,10 @@ same transaction do not notice it.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 import apsw
+import msgspec
 
 from orchestrator.errors import JournalConflictError
 from orchestrator.ports.journal import Batch, Done, StreamRow
@@ -58,8 +58,7 @@ def checksum(stream: str, first: int, count: int, payload: bytes) -> int:
     return zlib.crc32(payload, zlib.crc32(f"{stream}\0{first}\0{count}\0".encode()))
 
 
-@dataclass(slots=True)
-class Append:
+class Append(msgspec.Struct, eq=False):
     batch: Batch
     summary: bytes
     done: Done
@@ -161,8 +160,7 @@ def add_stream(db: apsw.Connection, name: str) -> int:
     return db.last_insert_rowid()
 
 
-@dataclass(slots=True)
-class Send:
+class Send(msgspec.Struct, eq=False):
     stream: str
     key: str
     payload: bytes
@@ -184,8 +182,7 @@ class Send:
             db.execute("UPDATE streams SET inbox = inbox + 1 WHERE number = ?", (number,))
 
 
-@dataclass(slots=True)
-class Remember:
+class Remember(msgspec.Struct, eq=False):
     key: str
     value: bytes
     expires_at: float

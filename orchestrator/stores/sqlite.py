@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -30,11 +30,11 @@ from orchestrator.stores._connections import (
     translated,
 )
 from orchestrator.stores._disk import sync_folder
-from orchestrator.stores._knock import Knock
 from orchestrator.stores._writer import Writer
 from orchestrator.stores._writes import NUMBER_BITS, Append, Remember, Send, checksum
 
 if TYPE_CHECKING:
+    from orchestrator.stores._knock import Knock
     from orchestrator.stores._verify import Finding
 
 _ROW: Final = (
@@ -87,8 +87,10 @@ class SqliteJournal:
         self._readers.append(first)
         self._blobs = Blobs(state_dir / "blobs")
         self._claims = Claims(state_dir / "claims")
-        self._knock = Knock(state_dir / "knock", self._connect_reader)
-        self._writer = Writer(self._connect, threaded=synchronous == "FULL" if threaded is None else threaded)
+        self._knock: Knock | None = None
+        self._writer = Writer(
+            self._path, self._connect, threaded=synchronous == "FULL" if threaded is None else threaded
+        )
 
     def _connect(self) -> apsw.Connection:
         return connect(self._path, synchronous=self._synchronous, patience=self._patience, vfs=self._vfs)
@@ -98,8 +100,9 @@ class SqliteJournal:
 
     def _open_file(self) -> apsw.Connection:
         """Make the file, or bring it up to date, or find that it is; returns what becomes the first reader."""
-        if not self._path.exists():
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # Never opened without O_EXCL: closing it again would drop the locks that SQLite holds on it in this process.
+        with suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             sync_folder(self.state_dir)
         # EXTRA: the rollback journal of the very first transaction must not come back after a power cut.
         db = connect(self._path, synchronous="EXTRA", patience=self._patience, vfs=self._vfs)
@@ -130,18 +133,25 @@ class SqliteJournal:
         return self._read(stream, after)
 
     def _read(self, stream: str, after: int) -> Iterator[StoredBatch]:
+        with self._reader() as db:
+            start: Any = db.execute(_START, (stream, after)).fetchone()
+        if start is None:
+            return
+        base, next_id = start
         while True:
             with self._reader() as db:
-                rows: list[Any] = db.execute(_BATCHES, (stream, after, _READ_AT_ONCE)).fetchall()
-            for first, count, crc, payload in rows:
+                rows: list[Any] = db.execute(_BATCHES, (next_id, base + (1 << NUMBER_BITS), _READ_AT_ONCE)).fetchall()
+            for id_, count, crc, payload in rows:
+                first = id_ - base
                 if checksum(stream, first, count, payload) != crc:
                     raise JournalError(
                         f"the journal is damaged: events {first} to {first + count - 1} of {stream} are not what was "
                         "written",
                         help="run `whisper-flow doctor`, restore a backup",
                     )
-                yield StoredBatch(first, count, payload)
-                after = first + count - 1
+                if first + count - 1 > after:
+                    yield StoredBatch(first, count, payload)
+                next_id = id_ + count
             if len(rows) < _READ_AT_ONCE:
                 return
 
@@ -198,7 +208,7 @@ class SqliteJournal:
         message = Send(stream, key, payload, answer)
         self._submit_and_wait(message, answer)
         if message.added:
-            self._knock.knock()
+            self._knocker().knock()
         return message.added
 
     def inbox(self, stream: str) -> list[InboxMessage]:
@@ -209,7 +219,15 @@ class SqliteJournal:
     def listen(self, stream: str, callback: Callable[[str], None], *, events: bool = False) -> Callable[[], None]:
         self._check()
         with translated():
-            return self._knock.listen(stream, callback, events=events)
+            return self._knocker().listen(stream, callback, events=events)
+
+    def _knocker(self) -> Knock:
+        from orchestrator.stores._knock import Knock  # a run that sends nothing starts without it
+
+        with self._readers_lock:
+            if self._knock is None:
+                self._knock = Knock(self.state_dir / "knock", self._connect_reader)
+            return self._knock
 
     # Claims
 
@@ -247,7 +265,8 @@ class SqliteJournal:
             return
         self._writer.close()
         self._closed = True
-        self._knock.close()
+        if self._knock is not None:
+            self._knock.close()
         with self._readers_lock:
             readers, self._readers = self._readers, []
         for reader in readers:
@@ -320,15 +339,12 @@ class _Answer:
             raise self._error
 
 
-# From the batch that holds event `after + 1` on; it may begin before that event.
-_BATCHES: Final = f"""
-    WITH s (base) AS (SELECT number << {NUMBER_BITS} FROM streams WHERE name = ?1),
-         start (id) AS (SELECT max(b.id) FROM s JOIN batches b ON b.id > s.base AND b.id <= s.base + ?2 + 1)
-    SELECT b.id - s.base, b.count, b.checksum, b.payload
-      FROM s, start JOIN batches b ON b.id >= start.id AND b.id < s.base + (1 << {NUMBER_BITS})
-     WHERE b.id - s.base + b.count - 1 > ?2
-     ORDER BY b.id LIMIT ?3
+# Where a stream's batches begin, and the batch that holds event `after + 1`, or the one before it.
+_START: Final = f"""
+    SELECT base, (SELECT ifnull(max(id), base + 1) FROM batches WHERE id > base AND id <= base + ?2 + 1)
+      FROM (SELECT number << {NUMBER_BITS} AS base FROM streams WHERE name = ?1)
 """  # noqa: S608 - a constant of ours
+_BATCHES: Final = "SELECT id, count, checksum, payload FROM batches WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
 _DUE: Final = (
     "SELECT name FROM streams WHERE wake_at IS NOT NULL AND wake_at <= ? AND status IS NOT NULL ORDER BY wake_at, name"
 )

@@ -7,6 +7,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import apsw
 import pytest
@@ -158,6 +159,21 @@ def test_a_stale_memory_of_a_row_is_noticed(state: Path) -> None:
     assert (found.status, found.last) == ("running", 2)
     first.close()
     second.close()
+
+
+@pytest.mark.parametrize("synchronous", ["FULL", "NORMAL"])
+def test_nothing_is_acknowledged_into_a_file_that_is_gone(state: Path, synchronous: Literal["FULL", "NORMAL"]) -> None:
+    journal = SqliteJournal(state, synchronous=synchronous)
+    append(journal, batch("r", 0))
+    state.rename(state.with_name("elsewhere"))
+    assert "removed or replaced" in str(begin(journal, batch("r", 1)).wait())
+    other = SqliteJournal(state)
+    assert "removed or replaced" in str(begin(journal, batch("r", 1)).wait())
+    with pytest.raises(JournalError, match="removed"):
+        journal.send("r", "k", b"m")
+    assert other.row("r") is None
+    other.close()
+    journal.close()
 
 
 # Versions

@@ -23,10 +23,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from orchestrator.host.reaper import serve
-from orchestrator.host.supervisor import Request, refuse, restore_signals
+from orchestrator.host.supervisor import refuse, restore_signals
+
+if TYPE_CHECKING:
+    from orchestrator.host.supervisor import Request
 
 REPLY = 3
 REPLY_LIMIT = 64 * 1024 * 1024

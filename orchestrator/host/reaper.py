@@ -25,7 +25,6 @@ from orchestrator.host import descendants as tree
 from orchestrator.host.supervisor import (
     KILL_EVERY_S,
     KILL_LIMIT_S,
-    Body,
     child_alarm,
     drain,
     execute,
@@ -33,6 +32,10 @@ from orchestrator.host.supervisor import (
     ignore_signals,
     supervise,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestrator.host.supervisor import Body
 
 DESCRIPTORS_MAX = 8
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -47,6 +46,15 @@ class ReaperLink:
         """Raises BrokenPipeError or ConnectionResetError if the reaper is gone."""
         socket.send_fds(self.control, [b"."], descriptors)
 
+    def alive(self) -> bool:
+        """False once it closed its end of the control socket, which is the last thing it does."""
+        try:
+            return self.control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
     def trouble(self) -> str:
         """What the reaper wrote before it died, if anything."""
         with suppress(OSError):
@@ -73,7 +81,7 @@ def start_reaper(state_dir: Path) -> ReaperLink:
     """Start a reaper for this process; it holds its lock in `state_dir/reapers` as long as anything below it lives."""
     folder = state_dir / "reapers"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    id = secrets.token_hex(6)
+    id = os.urandom(6).hex()
     _ours.add(id)
     engine_lock = _open(folder / f"{id}.engine")
     fcntl.lockf(engine_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,10 +9,13 @@ Runs inside the reaper (`python -I -S`): standard library only.
 
 The channel (a stream socket to the engine) carries, towards us, one framed request and then single letters
 (`T` terminate, `K` kill); from us one framed answer: ("failed", stage, errno) or ("ended", status, timed out, pids left).
+
+A `body` turns the forked child into the task, given the request and [stdin, stdout, stderr, …]; it never returns.
 """
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
 import select
@@ -20,10 +23,17 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable
-from typing import Any, NoReturn
 
 from orchestrator.host import descendants as tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # `typing` alone would cost the reaper a third of its start.
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+    Request = dict[str, Any]
+    Body = Callable[[Request, list[int]], NoReturn]
 
 LINGER_S = 0.2
 """What the main process left behind may end by itself for this long: `> >(tee log)` is still writing."""
@@ -36,11 +46,6 @@ KILL_LIMIT_S = 10.0
 """A process that survives SIGKILL so long hangs in the kernel or is not ours: the engine is told, we stay."""
 
 RUNNING, LINGERING, TERMINATING, KILLING = range(4)
-
-Body = Callable[[dict[str, Any], list[int]], NoReturn]
-"""Turns the forked child into the task: (request, [stdin, stdout, stderr, …]). Never returns."""
-
-Request = dict[str, Any]
 
 _ignored = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _restored = (*_ignored, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGQUIT)
@@ -103,12 +108,13 @@ def execute(request: Request, descriptors: list[int]) -> NoReturn:
         refuse(request["report"], "cwd", error)
     try:
         os.execvpe(request["argv"][0], request["argv"], request["env"])  # noqa: S606
-    except OSError as error:
+    except (OSError, ValueError) as error:
         refuse(request["report"], "exec", error)
 
 
-def refuse(report: int, stage: str, error: OSError) -> NoReturn:
-    os.write(report, marshal.dumps((stage, error.errno or 0)))
+def refuse(report: int, stage: str, error: OSError | ValueError) -> NoReturn:
+    number = error.errno if isinstance(error, OSError) else None
+    os.write(report, marshal.dumps((stage, number or errno.EINVAL)))
     os._exit(127)
 
 

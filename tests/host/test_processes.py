@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,12 @@ from orchestrator.ports.services import ProcessResult
 from tests.host.witness import Witness
 
 MIB = 1024 * 1024
+GRANDPARENT = """
+import os
+def spawner():
+    with open(f"/proc/{os.getppid()}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+"""
 
 
 def open_descriptors() -> set[str]:
@@ -44,8 +52,6 @@ async def test_the_environment_is_exactly_the_one_given(processes: ReapedProcess
     env = {"PATH": os.environ["PATH"], "A": "1", "WITH_LINES": "a\nb", "UNICODE": "naïve ☃"}
     program = "import os, json, sys; sys.stdout.write(json.dumps(dict(os.environ)))"
     result = await processes.run([sys.executable, "-I", "-c", program], env=env, cwd=tmp_path)
-    import json
-
     seen = json.loads(result.stdout)
     seen.pop("LC_CTYPE", None)  # Python's own, where the locale is C
     assert seen == env
@@ -225,6 +231,33 @@ async def test_a_reaper_that_was_killed_loses_its_tasks_and_is_replaced(
     assert result.exit_code == 143
     assert witness.alive() == []
     assert (await shell(processes, "echo again", witness, tmp_path)).stdout == b"again\n"
+
+
+async def test_a_warm_python_that_was_killed_is_replaced(
+    processes: ReapedProcesses, witness: Witness, tmp_path: Path
+) -> None:
+    (tmp_path / "two_lives.py").write_text(GRANDPARENT)
+
+    async def spawner() -> int:
+        result = await processes.call_python("two_lives:spawner", b"{}", path=tmp_path, env=witness.env, cwd=tmp_path)
+        assert result.reply is not None
+        return int(json.loads(result.reply)["value"])
+
+    first = await spawner()
+    assert await spawner() == first
+    os.kill(first, 9)
+    second = first
+    while second == first:
+        # What was handed over just before it died is lost, and said to be.
+        with suppress(TaskError):
+            second = await spawner()
+
+
+async def test_what_the_system_cannot_take_is_an_error_of_the_start(
+    processes: ReapedProcesses, witness: Witness, tmp_path: Path
+) -> None:
+    with pytest.raises(OSError, match="Invalid argument"):
+        await processes.run(["true", "a\0b"], env=witness.env, cwd=tmp_path)
 
 
 async def test_a_supervisor_that_was_killed_is_reported_and_leaves_nothing(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from orchestrator.core.plan import ORDER, SOFT, VALUE, Each, Loop, Need, Node, Plan, Retry, Scope, sealed
+from orchestrator.core.plan import ORDER, SOFT, VALUE, Each, Effect, Loop, Need, Node, OnError, Plan, Retry, Scope, sealed
 
 DEPTH_MAX = 3
 
@@ -38,7 +38,7 @@ class _Builder:
         name = f"t{scope}_{index}"
         needs = self.needs(index)
         when = "x" if rng.random() < 0.2 else None
-        on_error = rng.choice(("fail", "fail", "fail", "continue", "warn"))
+        on_error: OnError = rng.choice(("fail", "fail", "fail", "continue", "warn"))
         shape = rng.choice(("leaf", "leaf", "leaf", "group", "each", "loop")) if depth < DEPTH_MAX else "leaf"
         if shape == "leaf":
             return self.leaf(name, needs=needs, when=when, on_error=on_error)
@@ -74,10 +74,10 @@ class _Builder:
         self.scopes[number] = Scope(nodes=(node,), parent=parent)
         return number
 
-    def leaf(self, name: str, *, needs: tuple[Need, ...] = (), when: str | None = None, on_error: str = "fail",
+    def leaf(self, name: str, *, needs: tuple[Need, ...] = (), when: str | None = None, on_error: OnError = "fail",
              inner: bool = False) -> Node:  # fmt: skip
         rng = self.rng
-        effect = rng.choice(("pure", "at_least_once", "at_least_once", "at_most_once"))
+        effect: Effect = rng.choice(("pure", "at_least_once", "at_least_once", "at_most_once"))
         retry = Retry(max=rng.choice((0, 0, 0, 1, 2)))
         return Node(id=name, verb=rng.choice(("work", "work", "work", "fail")), needs=needs, when=when, on_error=on_error,
                     effect=effect, retry=retry, inner=inner, slot=rng.random() < 0.8)  # fmt: skip

@@ -226,5 +226,9 @@ BUGS = [
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__.strip("_"))
 def test_a_planted_bug_is_caught(bug: Callable[[], Any]) -> None:
     with bug(), pytest.raises((BrokenInvariantError, ImpossibleEventError, KeyError, IndexError)):
-        for seed in range(600):
-            Simulation(random_plan(seed), seed).run()
+        _run_seeds(600)
+
+
+def _run_seeds(count: int) -> None:
+    for seed in range(count):
+        Simulation(random_plan(seed), seed).run()

@@ -38,10 +38,12 @@ if TYPE_CHECKING:
     from orchestrator.spec.compile import compile_plan as compile_plan
     from orchestrator.spec.diagnostics import Diagnostic as Diagnostic
     from orchestrator.spec.diagnostics import DiagnosticsError as DiagnosticsError
+    from orchestrator.spec.graph import graph as graph
     from orchestrator.spec.load import Workflow as Workflow
     from orchestrator.spec.load import load_workflow as load_workflow
     from orchestrator.spec.plan_cache import load_plan as load_plan
     from orchestrator.spec.validate import validate as validate
+    from orchestrator.stores.sqlite import verify as verify
 
 _WHERE = {
     "DelegateContext": "ports.delegate",
@@ -65,10 +67,12 @@ _WHERE = {
     "attach_delegate": "delegates.loading",
     "catalogue": "delegates.catalogue",
     "compile_plan": "spec.compile",
+    "graph": "spec.graph",
     "listens_to": "delegates.loading",
     "load_plan": "spec.plan_cache",
     "load_workflow": "spec.load",
     "validate": "spec.validate",
+    "verify": "stores.sqlite",
 }
 
 __all__ = ["__version__", *_WHERE]

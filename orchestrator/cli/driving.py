@@ -38,6 +38,8 @@ class Driving:
     progress: Progress
     grace: float
     """Seconds that running tasks get after the first Ctrl-C."""
+    after: int = 0
+    """The number of the last event that was told when it happened: of a resumed run, its last one before."""
     ask: bool
     """A person is here and may be asked."""
     result_out: bool = True
@@ -108,7 +110,8 @@ class _Drive:
     async def _follow(self, handle: RunHandle) -> RunResult:
         """Show every event until the driver lets go; all of them are shown before this returns."""
         async for event in handle.watch(0):
-            self.renderer.show(event)
+            past = (event.get("seq") or self.how.after + 1) <= self.how.after
+            (self.renderer.recall if past else self.renderer.show)(event)
             if event.get("type") == "task_asked" and self.how.ask:
                 self._questions.put_nowait(event)
         return await handle.wait()

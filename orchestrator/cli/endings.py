@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.cli import formats
+from orchestrator.cli.project import typed_path
 from orchestrator.cli.renderers.ending import Ending
 from orchestrator.cli.renderers.header import budget_text
 from orchestrator.cli.renderers.story import Story
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from orchestrator.core.plan import Plan
 
 FILES_MAX: Final = 1000
-EMBEDDED_MAX: Final = 3
+EMBEDDED_MAX: Final = 4
+_EMBEDDED: Final = re.compile(r"embedded[/:][\w.-]+")
 
 
 def ending_of(session: Session, run_dir: Path, plan: Plan, result: RunResult, status: str, story: Story) -> Ending:
@@ -40,11 +42,6 @@ def artifacts(run_dir: Path) -> list[tuple[str, int]]:
         return []
     files = [path for path in sorted(folder.rglob("*"))[:FILES_MAX] if path.is_file()]
     return [(typed_path(path), path.stat().st_size) for path in files]
-
-
-def typed_path(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def next_commands(session: Session, plan: Plan, result: RunResult, status: str, story: Story) -> list[tuple[str, str]]:
@@ -102,16 +99,20 @@ def below(plan: Plan, first: str) -> set[str]:
 
 
 def going_live(plan: Plan) -> list[str]:
-    """Which lines of the file name the small programs that stood in for models, and what to write there."""
-    rows = [(number, row.strip()) for number, row in enumerate(plan.source.splitlines(), 1) if "embedded/" in row]
-    if not rows:
+    """Which lines of the file name the small programs that stood in for models, and what to write there.
+
+    A line may say it itself: `… embedded/writer # LIVE: openai/gpt-5-mini`.
+    """
+    found = []
+    for number, row in enumerate(plan.source.splitlines(), 1):
+        text, _, remark = row.partition("#")
+        if name := _EMBEDDED.search(text):
+            model = remark.partition("LIVE:")[2].strip() or "a real one, such as openai/gpt-5-mini"
+            found.append(f"  {plan.workflow}:{number}  {name[0]}  →  {model}")
+    if not found:
         return []
-    lines = ["", "Small programs answered here, not an AI model. To go live, change in " + plan.workflow + ":"]
-    lines += [
-        f"  line {number}:  {row[:100]}  →  a real one, such as openai/gpt-5-mini"
-        for number, row in rows[:EMBEDDED_MAX]
-    ]
-    return [*lines, "and set its key:  export OPENAI_API_KEY=…"]
+    head = ["", "Small programs answered here, not an AI model. To go live: export OPENAI_API_KEY=… and change"]
+    return [*head, *found[:EMBEDDED_MAX]]
 
 
 def outlook_of(plan: Plan) -> Any:

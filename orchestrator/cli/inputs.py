@@ -25,12 +25,17 @@ def collect(
     params_file: Path | None,
     project: Path,
     environ: Mapping[str, str] = os.environ,
+    *,
+    with_dotenv: bool = True,
 ) -> dict[str, Any]:
     """The inputs that were given, typed by the workflow's input schemas. Raises UsageError, naming where a bad one came from."""
     from orchestrator.host.dotenv import read_dotenv
 
     found: dict[str, Any] = {}
-    for origin, source in ((".env", read_dotenv(project / ".env")), ("the environment", environ)):
+    for origin, source in (
+        (".env", read_dotenv(project / ".env") if with_dotenv else {}),
+        ("the environment", environ),
+    ):
         for name, schema in schemas.items():
             text = source.get(ENV_PREFIX + name.upper())
             if text is not None:
@@ -45,17 +50,17 @@ def collect(
     return found
 
 
-def parse_pair(pair: str, schemas: Schemas) -> tuple[str, Any]:
+def parse_pair(pair: str, schemas: Schemas, *, what: str = "input") -> tuple[str, Any]:
     """`name=value`, `name=@file` (the file's text), `name=@-` (standard input), `name=@@text` (a text that begins with @)."""
     name, equals, text = pair.partition("=")
     if not equals or not name:
         raise UsageError(f"`{pair}` is not `name=value`", help="write `-p name=value`")
-    _refuse_unknown(name, schemas)
+    _refuse_unknown(name, schemas, what)
     if text.startswith("@@"):
         text = text[1:]
     elif text.startswith("@"):
         text = _read_text(text[1:], f"-p {name}")
-    return name, _typed(text, name, schemas[name], f"-p {name}")
+    return name, _typed(text, name, schemas[name], f"-p {name}", what)
 
 
 def read_params(file: Path) -> dict[str, Any]:
@@ -81,19 +86,20 @@ def _yaml(text: str, file: Path) -> Any:
     return load_document(text.encode(), file=str(file)).data
 
 
-def _typed(text: str, name: str, schema: dict[str, Any], where: str) -> Any:
+def _typed(text: str, name: str, schema: dict[str, Any], where: str, what: str = "input") -> Any:
     try:
         return typed(text, schema)
     except NotOfTypeError as error:
-        raise UsageError(f"input `{name}` ({where}): {error}") from None
+        raise UsageError(f"{what} `{name}` ({where}): {error}") from None
 
 
-def _refuse_unknown(name: str, schemas: Schemas) -> None:
+def _refuse_unknown(name: str, schemas: Schemas, what: str = "input") -> None:
     if name in schemas:
         return
     known = ", ".join(f"`{one}`" for one in list(schemas)[:10])
-    remedy = did_you_mean(name, schemas) or (f"its inputs are {known}" if schemas else "it takes no inputs")
-    raise UsageError(f"the workflow has no input `{name}`", help=remedy)
+    whole = "workflow" if what == "input" else "form"
+    remedy = did_you_mean(name, schemas) or (f"its {what}s are {known}" if schemas else f"it takes no {what}s")
+    raise UsageError(f"the {whole} has no {what} `{name}`", help=remedy)
 
 
 def _read_text(source: str, where: str) -> str:

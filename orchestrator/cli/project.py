@@ -29,3 +29,9 @@ def near_files(file: Path) -> str | None:
     wanted = file.name if file.suffix else f"{file.name}.yaml"
     near = [wanted] if wanted in found else suggest(wanted, found)
     return f"did you mean {' or '.join(f'`{found[name]}`' for name in near)}?" if near else None
+
+
+def typed_path(path: Path) -> str:
+    """A path as one would type it here: below the current folder without it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

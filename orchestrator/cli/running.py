@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from orchestrator.cli import formats
 from orchestrator.cli.command import NameType
 from orchestrator.cli.driving import Begin, Driving, drive
 from orchestrator.cli.renderers.choose import PROGRESS_CHOICES, Progress, Renderer, chosen, make_renderer
@@ -56,9 +58,29 @@ def driving_options(command: F) -> F:
             "--synchronous", type=click.Choice(["full", "normal"]), help="`full` survives a power cut.  [default: full]"
         ),
     ]
+    options.append(click.option("--ready-fd", type=int, hidden=True))
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def load_quickly(file: Path, project: Path, renderer: Renderer) -> Plan:
+    """The compiled plan of a file, from the cache if nothing changed; says how many warnings there are.
+
+    DiagnosticsError carries every finding.
+    """
+    from orchestrator import load_plan
+
+    # Loading makes many objects and no garbage: collecting meanwhile doubles its time.
+    gc.disable()
+    try:
+        plan, findings = load_plan(file, project)
+    finally:
+        gc.enable()
+    warnings = sum(one.severity == "warning" for one in findings)
+    if warnings:
+        renderer.notice(f"{formats.plural(warnings, 'warning')}: see `whisper-flow validate {file}`")
+    return plan
 
 
 @dataclass(slots=True)
@@ -86,14 +108,15 @@ class Stage:
             self.renderer.cost_max = budget_text(plan.budget)
             self.renderer.outlook = outlook_of(plan)
 
-    def drive(self, begin: Begin) -> int:
-        """Begin the run and stay with it; the exit code."""
+    def drive(self, begin: Begin, *, after: int = 0) -> int:
+        """Begin the run and stay with it; the exit code. `after`: the last event of a resumed run."""
         engine = self.session.engine(self.project, synchronous=self.synchronous)
         driving = Driving(
             session=self.session,
             renderer=self.renderer,
             progress=self.progress,
             grace=self.grace,
+            after=after,
             ask=self.ask,
             result_out=self.progress != "json",
             run_dir=lambda run_id: self.session.run_dir(self.project, run_id),
@@ -133,6 +156,7 @@ def foreground(
     delegates: tuple[str, ...] = (),
     grace: str | None = None,
     synchronous: str | None = None,
+    ready_fd: int | None = None,
 ) -> Iterator[Stage]:
     """A stage with its first line shown; the terminal is given back however the body ends."""
     settings = session.settings(project)
@@ -150,6 +174,14 @@ def foreground(
             ask=can_ask() and not no_ask and kind in ("live", "plain"),
             synchronous=synchronous or settings.value("synchronous"),
             delegates=delegates,
+            started=lambda run_id: _say_started(ready_fd),
         )
     finally:
         renderer.close()
+
+
+def _say_started(ready_fd: int | None) -> None:
+    """Tell whoever detached us that the run is recorded."""
+    if ready_fd is not None:
+        os.write(ready_fd, b"1")
+        os.close(ready_fd)

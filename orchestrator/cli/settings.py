@@ -108,7 +108,9 @@ class Settings:
     def for_engine(self) -> dict[str, Any]:
         """What an engine takes of the project's configuration, as plain values."""
         limits = {"processes": self.value("limits.processes"), "calls": self.value("limits.waiting_calls")}
-        kept = {name: self.project_values[name] for name in ("pass_env", "http") if name in self.project_values}
+        kept: dict[str, Any] = {
+            name: self.project_values[name] for name in ("pass_env", "http") if name in self.project_values
+        }
         return {"limits": limits, **kept}
 
 

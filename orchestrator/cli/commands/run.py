@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.cli.command import Command
-from orchestrator.cli.running import driving_options, foreground
-from orchestrator.cli.session import current
+from orchestrator.cli.running import driving_options, foreground, load_quickly
+from orchestrator.cli.session import Session, current
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     "--from", "from_task", metavar="TASK", help="Take the last run's results up to this task and start there."
 )
 @click.option("--detach", is_flag=True, help="Start it in the background and print the run's id.")
+@click.option("--run-id", hidden=True)
 @driving_options
 def command(
     file: Path,
@@ -38,6 +40,7 @@ def command(
     budget: str | None,
     from_task: str | None,
     detach: bool,
+    run_id: str | None,
     **options: Any,
 ) -> int:
     """Run the workflow in FILE and show what happens; its outputs go to standard output.
@@ -51,29 +54,31 @@ def command(
     session = current()
     project = session.project(file)
     with foreground(session, project, title=file.stem, workflow=str(file), **options) as stage:
-        plan = load_plan(file, project)
+        plan = load_quickly(file, project, stage.renderer)
         stage.plan_known(plan)
         inputs = _inputs(plan, pairs, params_file, project)
         money = _budget(budget)
         if detach:
-            from orchestrator.cli.detached import start_detached
-
-            return start_detached(session, project, plan, inputs)
-        return stage.drive(lambda engine: _begin(engine, plan, inputs, money, from_task, park=not stage.ask))
+            return _detach(session, file, inputs, budget, from_task, options)
+        return stage.drive(lambda engine: _begin(engine, plan, inputs, money, from_task, run_id, park=not stage.ask))
 
 
-def load_plan(file: Path, project: Path) -> Plan:
-    """The compiled plan of a file, from the cache if nothing changed. DiagnosticsError carries every finding."""
-    import gc
+def _detach(
+    session: Session,
+    file: Path,
+    inputs: dict[str, Any],
+    budget: str | None,
+    from_task: str | None,
+    options: dict[str, Any],
+) -> int:
+    """The same in the background; the inputs, which may hold anything, go by standard input."""
+    from orchestrator.cli.detached import new_run_id, start_detached
 
-    from orchestrator import compile_plan, load_workflow
-
-    # Loading makes many objects and no garbage: collecting meanwhile doubles its time.
-    gc.disable()
-    try:
-        return compile_plan(load_workflow(file, project=project))
-    finally:
-        gc.enable()
+    run_id = new_run_id()
+    words = ["run", str(file.resolve()), "--params-file", "-", "--run-id", run_id]
+    words += ["--budget", budget] if budget is not None else []
+    words += ["--from", from_task] if from_task is not None else []
+    return start_detached(session, words, run_id, options, stdin=json.dumps(inputs).encode())
 
 
 def _inputs(plan: Plan, pairs: tuple[str, ...], params_file: Path | None, project: Path) -> dict[str, Any]:
@@ -98,12 +103,13 @@ async def _begin(
     inputs: dict[str, Any],
     budget: dict[str, Any] | None,
     from_task: str | None,
+    run_id: str | None,
     *,
     park: bool,
 ) -> RunHandle:
     """A run that nobody can be asked about here lets go of us when it only waits for people (`park`)."""
     if from_task is None:
-        return await engine.start(plan, inputs, budget=budget, park=park)
+        return await engine.start(plan, inputs, run_id=run_id, budget=budget, park=park)
     last = engine.runs(workflow=plan.workflow, limit=1)
     if not last:
         raise UsageError(f"there is no earlier run of {plan.workflow} to take results from", help="leave out `--from`")

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.command import Command
-from orchestrator.cli.package_data import data_folder
 from orchestrator.cli.session import current
 from orchestrator.errors import NotFoundError
+from orchestrator.host.resources import resource_bytes, resource_names
 from orchestrator.spec.suggest import did_you_mean
 
 ENDING = ".schema.json"
@@ -29,8 +29,7 @@ def command(name: str, output: Path | None, listed: bool) -> None:
     # yaml-language-server: $schema=../schemas/workflow.schema.json
     """
     session = current()
-    folder = data_folder("schemas")
-    names = sorted(path.name.removesuffix(ENDING) for path in folder.glob(f"*{ENDING}"))
+    names = [name.removesuffix(ENDING) for name in resource_names("schemas", ENDING)]
     if listed:
         for one in names:
             session.out.line(one)
@@ -40,7 +39,7 @@ def command(name: str, output: Path | None, listed: bool) -> None:
         raise NotFoundError(
             f"there is no schema `{wanted}`", help=did_you_mean(wanted, names) or f"there are {', '.join(names)}"
         )
-    text = (folder / f"{wanted}{ENDING}").read_text(encoding="utf-8")
+    text = resource_bytes("schemas", f"{wanted}{ENDING}").decode()
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text, encoding="utf-8")

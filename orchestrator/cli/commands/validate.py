@@ -13,6 +13,7 @@ import click
 
 from orchestrator.cli.command import Command
 from orchestrator.cli.exit_codes import ExitCode
+from orchestrator.cli.project import typed_path
 from orchestrator.cli.session import Session, current
 from orchestrator.errors import NotFoundError, UsageError
 
@@ -112,8 +113,7 @@ def _workflows_folder(session: Session) -> Path:
         raise UsageError(
             "there is no `workflows/` folder here", help="name files or folders, or begin with `whisper-flow init`"
         )
-    here = Path.cwd()
-    return folder.relative_to(here) if folder.is_relative_to(here) else folder
+    return Path(typed_path(folder))
 
 
 def _below(folder: Path) -> list[Path]:

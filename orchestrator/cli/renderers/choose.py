@@ -24,6 +24,10 @@ class Renderer(Protocol):
         """The first thing anybody sees, before the engine is there."""
         ...
 
+    def recall(self, event: dict[str, Any]) -> None:
+        """Something that was shown when it happened, before this driver took over: it counts, but is not told again."""
+        ...
+
     def show(self, event: dict[str, Any]) -> None: ...
 
     def tick(self, now: float) -> None: ...
@@ -54,6 +58,9 @@ class SilentRenderer:
         self.story = Story()
 
     def begin(self, title: str, workflow: str) -> None: ...
+
+    def recall(self, event: dict[str, Any]) -> None:
+        self.story.apply(event)
 
     def show(self, event: dict[str, Any]) -> None:
         self.story.apply(event)

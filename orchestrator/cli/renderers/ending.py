@@ -54,7 +54,7 @@ def ending_lines(story: Story, ending: Ending, screen: Screen) -> list[str]:
     if ending.message:
         lines.append(f"  {clean(ending.message).strip()}")
     lines += [f"  {screen.style(f'{label:<9}', 'dim')} {text}" for label, text in _rows(story, ending, screen)]
-    lines += [f"  {note}" for note in ending.notes]
+    lines += [f"  {note}".rstrip() for note in ending.notes]
     return lines
 
 

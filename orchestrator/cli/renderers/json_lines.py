@@ -10,7 +10,7 @@ from orchestrator.cli.renderers.ending import Ending
 from orchestrator.cli.renderers.story import Story
 from orchestrator.cli.terminal import Screen
 
-SCHEMA: Final = "whisper-flow.events/1"
+SCHEMA: Final = "whisper-flow/events/1"
 
 
 class JsonLinesRenderer:
@@ -25,6 +25,9 @@ class JsonLinesRenderer:
         if not self._begun:
             self._begun = True
             self._write({"type": "schema", "schema": SCHEMA})
+
+    def recall(self, event: dict[str, Any]) -> None:
+        self.story.apply(event)
 
     def show(self, event: dict[str, Any]) -> None:
         self.begin("", "")

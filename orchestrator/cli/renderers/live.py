@@ -56,6 +56,9 @@ class LiveRenderer:
         self._title = (title, workflow)
         self.draw(self._now())
 
+    def recall(self, event: dict[str, Any]) -> None:
+        self.story.apply(event)
+
     def show(self, event: dict[str, Any]) -> None:
         self.story.apply(event)
         self._pending += self.history.lines(event)

@@ -31,12 +31,15 @@ class PlainRenderer:
         """The first line, before there is a run: it says that work has begun."""
         self._tell([f"{icon(self.screen, 'running')} {header_line(title, '', workflow)}"], None)
 
+    def recall(self, event: dict[str, Any]) -> None:
+        self.story.apply(event)
+
     def show(self, event: dict[str, Any]) -> None:
         self.story.apply(event)
         lines = self.history.lines(event)
         kind = event.get("type")
         if kind == "run_started":
-            lines = self._started()
+            lines = self._started(event.get("at"))
         elif kind == "task_started" and not lines:
             lines = self._attempt(event)
         elif kind == "run_status" and event.get("status") in ("waiting", "paused"):
@@ -45,12 +48,13 @@ class PlainRenderer:
             ]
         self._tell(lines, event.get("at"))
 
-    def _started(self) -> list[str]:
+    def _started(self, at: float | None) -> list[str]:
         story = self.story
-        verb = "resumed" if story.resumed else "started"
+        done = sum(story.counts().values())
+        verb = f"resumed, {formats.plural(done, 'task')} done" if story.resumed else "started"
         models = "; its models are small programs, not an AI model" if story.synthetic else ""
         return [
-            f"{icon(self.screen, 'running')} run {formats.short(story.run_id)} {verb} {formats.instant(story.started_at)}{models}"
+            f"{icon(self.screen, 'running')} run {formats.short(story.run_id)} {verb}  {formats.instant(at)}{models}"
         ]
 
     def _attempt(self, event: dict[str, Any]) -> list[str]:

@@ -155,6 +155,9 @@ class Story:
         self.title = event.get("name") or self.workflow
         self.synthetic = bool(event.get("synthetic"))
         self.resumed = bool(event.get("resumed"))
+        if self.resumed:
+            # The clock that people see counts from when somebody drives it again.
+            self.first_at = event.get("at", self.first_at)
         self.started_at = event.get("at") if self.started_at is None else self.started_at
         self.status, self.ended = "running", None
 

@@ -28,7 +28,8 @@ class Budgets:
     def account(self, name: str, limits: Mapping[str, Any], *, streams: str = "") -> Account:
         """The account of that name, opened with `limits` ({cost, currency, tokens, turns, allow_unpriced}) when first asked.
 
-        `streams` is the prefix of the conversations whose spending already counts: a resumed run begins with what it spent.
+        `streams` names the conversations whose spending already counts, so that a resumed run begins with what it spent:
+        one stream, or all below a prefix that ends in `/`.
         """
         known = self._accounts.get(name)
         if known is not None:
@@ -88,6 +89,8 @@ class Budgets:
 
 def _take_over(account: Account, journal: Journal, streams: str) -> None:
     for row in journal.rows(prefix=streams, limit=1_000_000):
+        if not streams.endswith("/") and row.stream != streams:
+            continue
         account.cost_spent += int(row.summary.get("cost_counted", 0))
         account.tokens_spent += int(row.summary.get("tokens", 0))
         account.turns_spent += int(row.summary.get("requests", 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import operator
 import re
@@ -12,6 +13,8 @@ JSON = Any
 
 PROBLEMS_MAX: Final = 8
 """A model mends little when it is told everything at once."""
+OPENINGS_MAX: Final = 50
+"""Brackets in an answer's prose that are tried as the beginning of its JSON."""
 WRAPPED: Final = "result"
 
 _FENCE: Final = re.compile(r"^\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
@@ -52,7 +55,7 @@ def _json_in(text: str) -> JSON:
         return decoder.decode(text.strip())
     except (ValueError, RecursionError):
         pass
-    for opening in re.finditer(r"[\[{]", text):
+    for opening in itertools.islice(re.finditer(r"[\[{]", text), OPENINGS_MAX):
         try:
             value, end = decoder.raw_decode(text, opening.start())
         except (ValueError, RecursionError):

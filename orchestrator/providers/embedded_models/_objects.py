@@ -198,10 +198,16 @@ def _string(schema: dict[str, JSON], source: Source, name: str) -> str:
         found = re.search(pattern, source.material)
         return found[0].rstrip(".,;") if found else otherwise
     value = labelled(source.material, name) or _composed(source, name, str(schema.get("description", "")))
-    low, high = int(schema.get("minLength", 0)), schema.get("maxLength")
+    return _fitted(value, int(schema.get("minLength", 0)), schema.get("maxLength"), source, name)
+
+
+def _fitted(value: str, low: int, high: int | None, source: Source, name: str) -> str:
     while len(value) < low:
         value = f"{value} {_text.clipped(source.material, 200) or name or 'text'}".strip()
-    return _text.clipped(value, int(high)) if high is not None and len(value) > int(high) else value
+    if high is None or len(value) <= high:
+        return value
+    at_a_word = _text.clipped(value, high)
+    return at_a_word if len(at_a_word) >= low else value[:high]
 
 
 def _composed(source: Source, name: str, description: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Final
+from typing import Final, NamedTuple
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -20,6 +20,13 @@ STOP_WORDS: Final = word_set(
     "text following short brief draft note notes pitch sentence sentences paragraph summary summarise summarize"
 )
 
+ORDERS: Final = word_set(
+    "write summarise summarize make draft translate split sort classify merge combine list extract review turn describe "
+    "explain compose prepare name give say tell find compare rewrite shorten look decide pick choose answer create report "
+    "please announce read note improve"
+)
+
+_AFTER_SMALL_WORD: Final = r"\b(?:[Tt]he|[Aa]n?|[Oo]ur|[Yy]our|of|in|at|about|every|from)\s+([^\W\d_][\w-]*)"
 _WORD: Final = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?…])[\"'”’)]?\s+(?=[\"'“‘(]?[^\W\d_a-z]|\d)")
 _BULLET: Final = re.compile(r"^\s*(?:[-*•+]|\d+[.)])\s+")
@@ -133,15 +140,29 @@ def count_tokens(text: str) -> int:
     return len(_TOKEN.findall(text))
 
 
-def instruction_and_material(prompt: str) -> tuple[str, str]:
-    """A prompt's first paragraph or line as what is asked, the rest as what it is asked about.
+class Asked(NamedTuple):
+    """A prompt in its two parts; with nothing that looks like a wish, all of it is material and `wish` is empty."""
 
-    With nothing after it, the whole prompt is both.
-    """
-    head, _, rest = prompt.strip().partition("\n")
-    if rest.strip():
-        return head.strip(), rest.strip()
+    wish: str
+    material: str
+
+
+def instruction_and_material(prompt: str) -> Asked:
+    """A first line that ends in a colon, begins like an order, or stands as a title over running text is what is asked."""
+    prompt = prompt.strip()
+    head, _, rest = (part.strip() for part in prompt.partition("\n"))
+    if rest and not _BULLET.match(head):
+        order = head.endswith(":") or (words(head) or [""])[0] in ORDERS
+        title = len(words(head)) <= 12 and not head.endswith((".", "!", "?", ",")) and not is_list(f"{head}\n{rest}")
+        return Asked(head, rest) if order or title else Asked("", prompt)
     asked, colon, material = head.partition(": ")
-    if colon and len(words(asked)) <= 12 and len(words(material)) >= 3:
-        return asked.strip(), material.strip()
-    return head, head
+    if colon and (words(asked) or [""])[0] in ORDERS and len(words(asked)) <= 12 and len(words(material)) >= 3:
+        return Asked(asked.strip(), material.strip())
+    return Asked("", prompt)
+
+
+def topics(text: str, count: int) -> list[str]:
+    """What a text is about, as far as small words give it away: what follows an article or a preposition, then keywords."""
+    found = [word for word in re.findall(_AFTER_SMALL_WORD, text) if word.lower() not in STOP_WORDS]
+    found += [word if word.isupper() else word.lower() for word in keywords(text, count)]
+    return list(dict.fromkeys(word for word in found if len(word) > 2))[:count]

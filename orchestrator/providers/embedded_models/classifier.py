@@ -10,16 +10,16 @@ import re
 from typing import Any
 
 from orchestrator.ports.chat_model import ChatRequest
-from orchestrator.providers.embedded_models import _choice, _objects, _text
+from orchestrator.providers.embedded_models import _choice, _objects
 from orchestrator.providers.embedded_models._reply import Reply, prompt_of
 
 
 class Classifier:
     def reply(self, request: ChatRequest) -> Reply:
-        asked, material = _text.instruction_and_material(prompt_of(request))
+        material = prompt_of(request)
         hints = _choice.hints(request.instructions, request.settings.get("keywords"))
         if request.output_schema is not None:
-            source = _objects.Source(material, asked, hints=hints)
+            source = _objects.Source(material, hints=hints)
             return Reply(_objects.as_json(request.output_schema, source))
         labels = _labels(request, hints)
         return Reply(_choice.choose(labels, material, hints).label)

@@ -11,7 +11,8 @@ SENTENCES = 3
 
 class Summarizer:
     def reply(self, request: ChatRequest) -> Reply:
-        asked, material = _text.instruction_and_material(prompt_of(request))
+        wish, material = _text.instruction_and_material(prompt_of(request))
+        asked = wish or request.instructions
         more = [files_of(request), *(result.content for result in tool_results(request))]
         material = "\n\n".join([material, *(text for text in more if text)])
         if request.output_schema is not None:

@@ -36,27 +36,29 @@ _SECTIONS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
 class Writer:
     def reply(self, request: ChatRequest) -> Reply:
         prompt = prompt_of(request)
-        asked, material = _text.instruction_and_material(prompt)
+        wish, material = _text.instruction_and_material(prompt)
         more = [files_of(request), *(result.content for result in tool_results(request))]
         material = "\n\n".join([material, *(text for text in more if text)])
         if request.output_schema is not None:
-            return Reply(_objects.as_json(request.output_schema, _objects.Source(material, asked)))
-        return Reply(written(prompt, asked, material))
+            source = _objects.Source(material, wish or request.instructions)
+            return Reply(_objects.as_json(request.output_schema, source))
+        return Reply(written(prompt, wish, material))
 
 
-def written(prompt: str, asked: str, material: str) -> str:
+def written(prompt: str, wish: str, material: str) -> str:
     found = _text.lines(prompt)
     if found and found[-1] in (*_judge.ADVICE, _judge.CONTENT):
         draft = "\n".join(found[1:-1]).strip()
-        return improved(draft or copy_of(asked), found[-1], found[0])
+        return improved(draft or copy_of(found[0]), found[-1], found[0])
     commits = [match for line in material.splitlines() if (match := _COMMIT.match(line))]
     if len(commits) >= 2 or (commits and len(commits) == len(_text.lines(material))):
         return release_notes([match[2] for match in commits])
     if _text.is_list(material):
-        return notes(asked, _text.lines(material))
-    if material == asked or len(_text.sentences(material)) <= 1:
+        return notes(wish, _text.lines(material))
+    sentences = _text.sentences(material)
+    if len(sentences) <= 1:
         return copy_of(material)
-    return notes(asked, _text.best(_text.sentences(material), 5, asked))
+    return notes(wish, _text.best(sentences, 5, wish))
 
 
 def release_notes(subjects: list[str]) -> str:
@@ -77,39 +79,43 @@ def notes(asked: str, points: list[str]) -> str:
     return "\n".join([f"# {_heading(asked, points)}", "", *(f"- {_text.sentence_case(p)}" for p in points[:LINES_MAX])])
 
 
-def _heading(asked: str, points: list[str]) -> str:
+def _heading(wish: str, points: list[str]) -> str:
     stripped = re.sub(
         r"(?i)^(?:please\s+)?(?:write|make|draft|compose|create|prepare|turn|summari[sz]e|merge|combine|report)\b\s*"
         r"(?:me\s+|us\s+)?(?:an?\s+|the\s+)?|\s*\b(?:from|of|for|into|about|with|out of)\s+(?:these|this|the following)\b.*$",
         "",
-        asked,
+        wish,
     ).strip(" :.")
-    if stripped and len(_text.words(stripped)) <= 10:
+    if stripped and len(_text.words(stripped)) <= 12:
         return _text.sentence_case(stripped)
-    return _text.sentence_case(" ".join(_text.keywords("\n".join(points), 3)) or "Notes")
+    about = _text.topics("\n".join(points), 3)
+    return f"About {_listed(about)}" if about else "Notes"
 
 
 def copy_of(brief: str) -> str:
-    """A first draft: the brief as a statement, and what it is about."""
-    subject = re.sub(r"(?i)^(?:please\s+)?(?:write|draft|compose|create)\s+", "", brief.strip()).rstrip(".!?: ")
-    about = _text.keywords(brief, 3)
-    second = f" It is about {_listed(about)}." if about else ""
-    return f"{_text.sentence_case(subject or 'Something new')}.{second}"
+    """A first draft: the brief, turned from an order into a statement."""
+    subject = re.sub(
+        r"(?i)^(?:please\s+)?(?:(?:announce|say|tell|explain|write|report)\s+that\s+|(?:write|draft|compose|create)\s+)"
+        r"|^(?:an?\s+|the\s+)?(?:[\w-]+\s+)?(?:pitch|text|note|copy|post|paragraph|advert|page|blurb|story)\s+(?:for|about|on)\s+",
+        "",
+        brief.strip(),
+    ).rstrip(".!: ")
+    return _text.sentence_case(subject or "Something new") + ("" if subject.endswith("?") else ".")
 
 
 def improved(draft: str, advice: str, brief: str) -> str:
     """The draft with one piece of advice taken."""
-    about = _text.keywords(brief, 4) or ["it"]
+    about = _text.topics(copy_of(brief), 2) or ["it"]
     if advice == _judge.OPEN:
-        return f"This is about {_listed(about[:3])}. {draft}"
+        return f"This is about the {_listed(about)}. {draft}"
     if advice == _judge.LONGER:
-        return f"{draft} It brings {_listed(about)} together in one place, so that nothing has to be looked for twice."
+        return f"{draft} It says what is new, whom it concerns and from when, so that nobody has to ask twice about {about[0]}."
     if advice == _judge.SHORTER:
         return " ".join(_text.best(_text.sentences(draft), 4, brief))
     if advice == _judge.EXAMPLE:
-        return _before_last(draft, f"It helps with everyday things, for example {about[0].lower()}.")
+        return _before_last(draft, f"For example, one look is enough to know about {about[-1]}.")
     if advice == _judge.READER:
-        return _before_last(draft, f"You see at once what {about[0].lower()} means for you.")
+        return _before_last(draft, "You need to do nothing for it.")
     return f"{draft} Try it today." if advice == _judge.NEXT else draft
 
 

@@ -66,6 +66,7 @@ from orchestrator.core.expressions.suggestions import did_you_mean
 TypeEnv = Mapping[str, Shape]
 """What each name may be: a JSON Schema; a name that is not here is unknown."""
 
+_LIST: Final[Shape] = {"type": "array"}
 _LOOP: Final[Shape] = {
     "type": "object",
     "properties": {
@@ -309,19 +310,20 @@ class _Inferrer:
             return TEXT
         takes = {"number"} if op not in ("+", "*") else {"number", "string", "array"}
         a, b = kinds(left) & takes, kinds(right) & takes
-        fits = bool(a and b) and (op == "*" or bool(a & b))
-        if op == "*":
-            fits = bool(a and b) and ("number" in a or "number" in b)
+        fits = bool(a and b) and "number" in a | b if op == "*" else bool(a & b)
         if not fits:
             help = "join text and other values with `~`" if op == "+" and "string" in a | b else None
             self._add(WrongTypeError(f"`{op}` does not take {nouns(left)} and {nouns(right)}", start, end, help))
             return ANY
-        if a == b == {"number"}:
-            whole = left.get("type") == right.get("type") == "integer" and op not in ("/",)
-            return INTEGER if whole else NUMBER
-        if op == "+" and known(left) and known(right):
-            return TEXT if a & b == {"string"} else {"type": "array"} if a & b == {"array"} else ANY
-        return ANY
+        whole = left.get("type") == right.get("type") == "integer" and op != "/"
+        if op == "*":
+            return (INTEGER if whole else NUMBER) if a == b == {"number"} else ANY
+        # One known side decides: only two of a kind can be added.
+        return (
+            {"number": INTEGER if whole else NUMBER, "string": TEXT, "array": _LIST}[min(a & b)]
+            if len(a & b) == 1
+            else ANY
+        )
 
     def _compare(self, node: Compare) -> Shape:
         left, left_node = self.of(node.first), node.first

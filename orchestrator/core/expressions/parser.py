@@ -188,24 +188,27 @@ class Parser(Cursor):
     def _brackets(self) -> Node:
         """`(x)`, or `(a, b)`: a list."""
         start = self.advance().start
-        items = self._until(")")
+        items, comma = self._until(")")
         end = self.close(")", start)
-        if len(items) == 1 and self.tokens[self.at - 2].value != ",":
+        if len(items) == 1 and not comma:
             return items[0]
         return ListOf(start, end, tuple(items))
 
     def _list(self) -> Node:
         start = self.advance().start
-        items = self._until("]")
+        items, _ = self._until("]")
         return ListOf(start, self.close("]", start), tuple(items))
 
-    def _until(self, closing: str) -> list[Node]:
+    def _until(self, closing: str) -> tuple[list[Node], bool]:
+        """The expressions up to the closing bracket, and whether a comma stands before it."""
         items: list[Node] = []
+        comma = False
         while not self.is_op(closing):
             items.append(self.expression())
-            if not self.take(","):
+            comma = self.take(",")
+            if not comma:
                 break
-        return items
+        return items, comma
 
     def _map(self) -> Node:
         start = self.advance().start

@@ -31,6 +31,13 @@ _ONE_SCHEMA: Final = ("items", "additionalProperties", "contains", "not", "if", 
 _MANY_SCHEMAS: Final = ("anyOf", "allOf", "oneOf", "prefixItems")
 _NAMED_SCHEMAS: Final = ("properties", "patternProperties", "$defs", "dependentSchemas")
 _DEPTH_MAX: Final = 32
+_COUNTS: Final = frozenset(
+    {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains"}
+)
+_NUMBERS: Final = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
+_TEXTS: Final = frozenset(
+    {"title", "description", "format", "pattern", "$comment", "$id", "$ref", "$schema", "$anchor"}
+)
 
 
 def parse_type(value: Any, *, field: bool = False) -> Type:
@@ -140,6 +147,7 @@ def _schema(value: Schema, path: Path, own_types: bool) -> Schema:
         schema.update(_type_word(value["type"], (*path, "type"), own_types))
     for key, part in value.items():
         if key != "type":
+            _check_word(key, part, (*path, key))
             schema[key] = _inner(key, part, (*path, key))
     if "default" in schema and not _templated(schema["default"]) and can_check(schema):
         problems = check_value(schema, schema["default"])
@@ -147,6 +155,27 @@ def _schema(value: Schema, path: Path, own_types: bool) -> Schema:
             shown = str(schema["default"])
             raise TypeFormError(f"the default does not fit: {problems[0]}", (*path, "default"), 0, len(shown))
     return schema
+
+
+def _check_word(key: str, part: Any, path: Path) -> None:
+    """Whether a word of JSON Schema has a value of the right kind."""
+    number = isinstance(part, int | float) and not isinstance(part, bool)
+    wanted = None
+    if key in _COUNTS and not (number and part >= 0 and part == int(part)):
+        wanted = "a whole number from 0"
+    elif key in _NUMBERS and not number:
+        wanted = "a number"
+    elif key in _TEXTS and not isinstance(part, str):
+        wanted = "text"
+    elif key in ("enum", "examples", *_MANY_SCHEMAS) and not isinstance(part, list):
+        wanted = "a list"
+    elif key in _NAMED_SCHEMAS and not isinstance(part, dict):
+        wanted = "a map of types"
+    elif key == "required" and not (isinstance(part, list) and all(isinstance(name, str) for name in part)):
+        wanted = "a list of names"
+    if wanted is not None:
+        help = "a field that may be left out says `optional: true`" if key == "required" else None
+        raise TypeFormError(f"`{key}` is {wanted}", path, 0, len(str(part)), help)
 
 
 def _type_word(said: Any, path: Path, own_types: bool) -> Schema:

@@ -60,7 +60,8 @@ def with_fsync(folder: Path, commits: int) -> float:
 
 def with_sqlite(folder: Path, commits: int, synchronous: Synchronous) -> float:
     db = apsw.Connection(str(folder / "raw.db"))
-    db.execute(f"PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous}; PRAGMA wal_autocheckpoint=0")
+    for name, value in (("journal_mode", "WAL"), ("synchronous", synchronous), ("wal_autocheckpoint", 0)):
+        db.pragma(name, value)
     db.execute("CREATE TABLE stream (number INTEGER PRIMARY KEY, last INTEGER)")
     db.execute("CREATE TABLE batch (id INTEGER PRIMARY KEY, payload BLOB); INSERT INTO stream VALUES (1, 0)")
     began = time.perf_counter()

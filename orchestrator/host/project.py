@@ -165,7 +165,8 @@ def adopt(state: Path, environ: Mapping[str, str] = os.environ) -> None:
 
 def stamp_is_valid(state: Path, environ: Mapping[str, str] = os.environ) -> bool:
     """Whether the folder bears this user's stamp; looks only."""
-    return stamp.is_valid(state, stamp.user_key(environ))
+    key = stamp.existing_key(environ)
+    return key is not None and stamp.is_valid(state, key)
 
 
 def _refuse_strangers(state: Path, *, by_itself: bool) -> None:

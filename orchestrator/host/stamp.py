@@ -46,8 +46,9 @@ def user_key(environ: Mapping[str, str] = os.environ) -> bytes:
     """This user's own random key (32 bytes), made on first use in the user's config folder, readable by nobody else."""
     path = config_folder(environ) / "key"
     try:
-        with contextlib.suppress(FileNotFoundError):
-            return _read_key(path)
+        existing = existing_key(environ)
+        if existing is not None:
+            return existing
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_whole(path, os.urandom(32).hex().encode() + b"\n", replace=False)
         return _read_key(path)
@@ -56,6 +57,13 @@ def user_key(environ: Mapping[str, str] = os.environ) -> bytes:
             f"no key for this user can be kept in {str(path.parent)!r}: {error.strerror}",
             help="set XDG_CONFIG_HOME to a folder that you can write to",
         ) from error
+
+
+def existing_key(environ: Mapping[str, str] = os.environ) -> bytes | None:
+    """The user's key if there is one yet. StateRefusedError if others can read it or it is damaged."""
+    with contextlib.suppress(FileNotFoundError):
+        return _read_key(config_folder(environ) / "key")
+    return None
 
 
 def _read_key(path: Path) -> bytes:

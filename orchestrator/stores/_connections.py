@@ -51,13 +51,16 @@ def connect(
         db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
         # Closing is quick and deletes nothing; the next process goes on in the same WAL.
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        db.execute(f"PRAGMA synchronous={synchronous}; PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY")
-        # After a burst the WAL gives its space back.
-        db.execute(f"PRAGMA journal_size_limit={_WAL_KEPT_BYTES}")
+        db.pragma("synchronous", synchronous)
+        db.pragma("temp_store", "MEMORY")
+        # The writer decides when, and after a burst the WAL gives its space back.
+        db.pragma("wal_autocheckpoint", 0)
+        db.pragma("journal_size_limit", _WAL_KEPT_BYTES)
         if readonly:
-            db.execute("PRAGMA query_only=1")
+            db.pragma("query_only", 1)
         if sys.platform == "darwin":
-            db.execute("PRAGMA fullfsync=1; PRAGMA checkpoint_fullfsync=1")
+            db.pragma("fullfsync", 1)
+            db.pragma("checkpoint_fullfsync", 1)
     except BaseException:
         db.close()
         raise
@@ -189,8 +192,9 @@ def _migrate(db: apsw.Connection, old: int) -> None:
         # Each migration and its number are one transaction: a cut in between leaves the older journal.
         db.execute("BEGIN IMMEDIATE")
         try:
-            db.execute(script)
-            db.execute(f"PRAGMA user_version={number}; PRAGMA application_id={APPLICATION_ID}")
+            db.execute(script).fetchall()  # to its end: a script stops at a row that nobody takes
+            db.pragma("user_version", number)
+            db.pragma("application_id", APPLICATION_ID)
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:

@@ -108,7 +108,7 @@ class SqliteJournal:
         db = connect(self._path, synchronous="EXTRA", patience=self._patience, vfs=self._vfs)
         try:
             bring_up_to_date(db, self._path, self._lock, vfs=self._vfs)
-            db.execute("PRAGMA query_only=1")
+            db.pragma("query_only", 1)
         except BaseException:
             db.close()
             raise

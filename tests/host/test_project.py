@@ -213,6 +213,11 @@ def test_another_users_stamp_is_no_stamp(project: Project, environ: dict[str, st
         open_state(project, environ=stranger)
 
 
+def test_looking_for_a_stamp_makes_no_key(project: Project, environ: dict[str, str]) -> None:
+    assert not stamp_is_valid(project.root, environ)
+    assert not config_folder(environ).exists()
+
+
 @pytest.mark.parametrize("stamp", [b"", b"x", b"a b c", b"\xff" * 300, b" " * 70])
 def test_a_forged_stamp_is_no_stamp(project: Project, environ: dict[str, str], stamp: bytes) -> None:
     state = open_state(project, environ=environ)

@@ -161,6 +161,16 @@ def test_a_stale_memory_of_a_row_is_noticed(state: Path) -> None:
     second.close()
 
 
+def test_every_connection_has_its_settings(state: Path) -> None:
+    journal = SqliteJournal(state, synchronous="NORMAL")
+    names = ("synchronous", "wal_autocheckpoint", "temp_store", "query_only", "journal_mode")
+    with journal._connect() as writing, journal._reader() as first, journal._connect_reader() as reading:
+        assert [writing.pragma(name) for name in names] == [1, 0, 2, 0, "wal"]
+        assert [first.pragma(name) for name in names[1:]] == [0, 2, 1, "wal"]
+        assert [reading.pragma(name) for name in names[1:]] == [0, 2, 1, "wal"]
+    journal.close()
+
+
 @pytest.mark.parametrize("synchronous", ["FULL", "NORMAL"])
 def test_nothing_is_acknowledged_into_a_file_that_is_gone(state: Path, synchronous: Literal["FULL", "NORMAL"]) -> None:
     journal = SqliteJournal(state, synchronous=synchronous)
@@ -203,7 +213,7 @@ def second_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "migrations"
     shutil.copytree(_connections.MIGRATIONS, folder)
     later = folder / f"{_connections.SCHEMA_VERSION + 1:03}_later.sql"
-    later.write_text("ALTER TABLE streams ADD COLUMN later TEXT;")
+    later.write_text("SELECT 'a row that nobody wants'; ALTER TABLE streams ADD COLUMN later TEXT;")
     monkeypatch.setattr(_connections, "MIGRATIONS", folder)
     monkeypatch.setattr(_connections, "SCHEMA_VERSION", _connections.SCHEMA_VERSION + 1)
     return later
@@ -227,6 +237,8 @@ def test_a_migration_copies_the_journal_first(
     append(journal, batch("r", 2, consumed=("k",)))
     journal.close()
     old = _connections.SCHEMA_VERSION - 1
+    with apsw.Connection(str(state / "journal.db")) as db:
+        assert "later" in [column[1] for column in db.execute("PRAGMA table_info(streams)")]
     copy = state / f"journal.db.v{old}"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     db = apsw.Connection(str(copy))

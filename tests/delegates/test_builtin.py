@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import hmac
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import jsonschema
 import pytest
 import pytest_asyncio
@@ -21,27 +21,11 @@ from orchestrator.delegates import DelegateDispatcher, DelegateManager
 from orchestrator.delegates.envelope import delegates_schema
 from orchestrator.delegates.loading import attach_delegate
 from orchestrator.errors import CredentialsError, NotFoundError, UsageError
+from orchestrator.host.http import HttpxHttp
 from orchestrator.host.processes import ReapedProcesses
 from orchestrator.ports.delegate import DelegateContext
-from orchestrator.ports.services import HttpResponse
 
 DONE = ("task_execution_completed", {"task_id": "build", "status": "succeeded", "result_summary": {"text": "a b"}})
-
-
-class LoopbackHttp:
-    """The `Http` port without its address rules, which refuse loopback."""
-
-    def __init__(self) -> None:
-        self._client = httpx.AsyncClient(trust_env=False)
-
-    async def request(
-        self, method: str, url: str, *, headers: Mapping[str, str] = {}, content: bytes | None = None, **_: Any
-    ) -> HttpResponse:
-        answer = await self._client.request(method, url, headers=dict(headers), content=content)
-        return HttpResponse(status=answer.status_code, headers=dict(answer.headers), body=answer.content, url=url)
-
-    async def close(self) -> None:
-        await self._client.aclose()
 
 
 class Server:
@@ -79,7 +63,7 @@ def written() -> list[str]:
 @pytest_asyncio.fixture
 async def context(tmp_path: Path, written: list[str]) -> AsyncIterator[DelegateContext]:
     (tmp_path / "state").mkdir()
-    http, processes = LoopbackHttp(), ReapedProcesses(tmp_path / "state")
+    http, processes = HttpxHttp(allow_private=["127.0.0.1"]), ReapedProcesses(tmp_path / "state")
     environ = {"PATH": os.environ["PATH"], "HOOK_KEY": "a long enough key"}
     yield DelegateContext(project=tmp_path, http=http, processes=processes, environ=environ, write=written.append)
     await http.close()
@@ -152,6 +136,17 @@ async def test_a_webhook_that_is_refused_is_told_as_a_delegates_failure(context,
     manager.register("delegate_execution_error", lambda sender, event_type, error, **_: told.append(error))
     await tell(manager, ("engine_stopped", {}))
     assert told == ["WhisperFlowError: the webhook answered 503"]
+
+
+async def test_a_webhook_to_an_address_of_this_machine_is_refused_unless_allowed(context, server):
+    manager, told = DelegateManager(), []
+    strict = dataclasses.replace(context, http=HttpxHttp())
+    attach_delegate(f"engine_stopped=webhook:{server.url}", manager, strict)
+    manager.register("delegate_execution_error", lambda sender, event_type, error, **_: told.append(error))
+    await tell(manager, ("engine_stopped", {}))
+    await strict.http.close()
+    assert server.requests == []
+    assert "127.0.0.1" in told[0]
 
 
 async def test_command_gets_the_event_on_standard_input_in_a_bare_environment(context):

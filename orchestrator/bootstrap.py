@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from orchestrator.ai.lazy import LazySessions
 from orchestrator.core.plan import Plan
 from orchestrator.delegates import DelegateManager
 from orchestrator.engine.children import ChildRuns
@@ -104,7 +105,7 @@ def _services(engine: Engine, settings: Mapping[str, Any]) -> Services:
         processes=ReapedProcesses(adapters.state),
         http=HttpxHttp(allow_private=tuple((settings.get("http") or {}).get("allow_private") or ())),
         runs=ChildRuns(engine),
-        sessions=_sessions(engine),
+        sessions=LazySessions(lambda: _sessions(engine)),
     )
 
 
@@ -124,3 +125,7 @@ def _sessions(engine: Engine) -> Sessions:
 def _check_agents(plan: Plan, environ: Mapping[str, str]) -> None:
     if not plan.agents:
         return
+    from orchestrator.ai.readiness import check_agents, preload
+
+    check_agents(plan, environ)
+    preload(plan)

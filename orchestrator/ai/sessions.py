@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from orchestrator.ai.attachments import attachments
 from orchestrator.ai.config import AILoopConfig
 from orchestrator.ai.factory import AILoopFactory
 from orchestrator.ai.loop import AILoop, LoopAnswer
 from orchestrator.ai.manager import AILoopManager
+from orchestrator.ai.settings import loop_settings
 from orchestrator.core.budget import Account
 from orchestrator.errors import CredentialsError, NotFoundError, TaskError, UsageError
-from orchestrator.ports.chat_model import parse_model
 from orchestrator.ports.services import AgentAnswer, AgentCall
 from orchestrator.ports.tool import Tool
 
@@ -99,13 +98,6 @@ class AgentSessions:
             for limits in call.budgets
         )
 
-    async def preload(self, models: Iterable[str]) -> None:
-        """Import, off the event loop, what live providers need, while earlier tasks run. Never fails."""
-        for name in {parse_model(model)[0] for model in models}:
-            preload = getattr(self._factory.pool.provider(name), "preload", None)
-            if preload is not None:
-                await asyncio.to_thread(preload)
-
     async def close(self) -> None:
         await self.manager.cleanup()
 
@@ -113,20 +105,6 @@ class AgentSessions:
 def conversation(call: AgentCall) -> str:
     """The stream's name in the journal: by the session's name where there is one, else by the task's own key."""
     return f"{call.run_id}/agent/{'@' + call.session if call.session else call.key}"
-
-
-def loop_settings(
-    agent: Mapping[str, Any], worker: Mapping[str, Any] | None, model: str | None = None
-) -> dict[str, Any]:
-    """The merged `ai_config` mapping of an agent. Raises UsageError if nothing says which model."""
-    worker = worker or {}
-    base = {k: v for k, v in (worker.get("base_config") or {}).items() if k != "base_url"}
-    merged = base | {k: v for k, v in (agent.get("ai_config") or {}).items() if v is not None}
-    if base.get("extra") and merged.get("extra"):
-        merged["extra"] = {**base["extra"], **merged["extra"]}
-    of_worker = f"{worker['provider']}/{worker['model_name']}" if worker else None
-    merged["model"] = model or agent.get("model") or merged.get("model") or of_worker
-    return merged
 
 
 def _agent_answer(answer: LoopAnswer) -> AgentAnswer:

@@ -234,9 +234,3 @@ async def test_a_known_model_has_its_public_price_and_an_unknown_one_none() -> N
     assert known.cost is not None
     assert 0 < known.cost < 0.001
     assert unknown.cost is None
-
-
-async def test_validate_does_not_need_what_a_live_call_needs() -> None:
-    sessions = AgentSessions(AILoopFactory(environ={}))
-    await sessions.preload(["embedded/writer"])
-    await sessions.close()

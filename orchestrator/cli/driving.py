@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +68,8 @@ class _Drive:
         self.renderer = driving.renderer
         self.handle: RunHandle | None = None
         self._questions: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._answered = asyncio.Event()
+        self._told = asyncio.Event()
+        """Something happened since it was last cleared."""
 
     async def through(self, begin: Begin) -> int:
         main = asyncio.current_task()
@@ -90,7 +91,6 @@ class _Drive:
             return
         self.renderer.notice(f"stopping: what runs gets {formats.duration(self.how.grace)}; once more stops at once")
         self.handle.stop(grace=self.how.grace, by=whoami())
-        self._answered.set()
 
     def _stop(self) -> None:
         """The second signal."""
@@ -114,6 +114,7 @@ class _Drive:
             (self.renderer.recall if past else self.renderer.show)(event)
             if event.get("type") == "task_asked" and self.how.ask:
                 self._questions.put_nowait(event)
+            self._told.set()
         return await handle.wait()
 
     async def _ticks(self) -> None:
@@ -128,20 +129,43 @@ class _Drive:
         read = TerminalLines()
         while True:
             question = await self._questions.get()
+            if not self._open(question):
+                continue
             self.renderer.hold()
             try:
-                await self._ask(question, read)
+                await self._until_settled(question, self._ask(question, read))
             except EOFError:
                 self.renderer.notice(f"`{question['task']}` is left unanswered; answer it later, or Ctrl-C to leave")
             finally:
                 self.renderer.release()
+
+    def _open(self, question: dict[str, Any]) -> bool:
+        """Nobody has answered it meanwhile, and it has not expired."""
+        line = self.renderer.story.open.get(question["task"])
+        return line is not None and line.status == "asked"
+
+    async def _until_settled(self, question: dict[str, Any], work: Coroutine[Any, Any, None]) -> None:
+        """Ask, but stop asking when the question is settled elsewhere: answered, expired, cancelled."""
+        asking = asyncio.create_task(work, name=f"ask {question['task']}")
+        try:
+            while not asking.done() and self._open(question):
+                self._told.clear()
+                told = asyncio.create_task(self._told.wait())
+                await asyncio.wait({asking, told}, return_when=asyncio.FIRST_COMPLETED)
+                told.cancel()
+        finally:
+            if not asking.done():
+                asking.cancel()
+                self.how.session.err.line()
+        if not asking.cancelled() and asking.done():
+            asking.result()
 
     async def _ask(self, question: dict[str, Any], read: Callable[[], Awaitable[str]]) -> None:
         from orchestrator.cli.prompts import ask_form
 
         assert self.handle is not None
         told: str | None = None
-        while question["task"] in self.renderer.story.open:
+        while self._open(question):
             answer = await ask_form(question, self.how.session.err, read, told=told)
             try:
                 self.handle.answer(question["task"], answer, by=whoami())

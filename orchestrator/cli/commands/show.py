@@ -10,7 +10,7 @@ import click
 from orchestrator.cli import formats
 from orchestrator.cli.command import RUN, TASK, Command
 from orchestrator.cli.renderers.lines import failure_lines, icon
-from orchestrator.cli.renderers.story import is_part, segments
+from orchestrator.cli.renderers.story import depth_of, segments
 from orchestrator.cli.session import Session, current
 from orchestrator.cli.shapes import print_json, run_json, task_json
 from orchestrator.cli.terminal import Screen, clean, clean_line, cut
@@ -120,12 +120,7 @@ def _facts(view: RunView) -> list[tuple[str, str]]:
 def _label(task: TaskView) -> str:
     """The last part of the name, below its outer task."""
     parts = segments(task.name)
-    return "  " * _depth(task) + clean_line(parts[-1])
-
-
-def _depth(task: TaskView) -> int:
-    parts = segments(task.name)
-    return len(parts) - 1 + (1 if is_part(task.name) else 0)
+    return "  " * depth_of(task.name) + clean_line(parts[-1])
 
 
 def task_line(out: Screen, task: TaskView, width: int) -> str:

@@ -24,6 +24,8 @@ PARTIAL_MAX: Final = 4000
 class TaskLine:
     name: str
     order: int
+    depth: int = 0
+    """How many tasks, items and rounds are around it."""
     verb: str = ""
     status: str = "waiting"
     attempt: int = 1
@@ -50,13 +52,9 @@ class TaskLine:
     partial: str = ""
 
     @property
-    def depth(self) -> int:
-        return len(segments(self.name)) - 1
-
-    @property
     def top(self) -> bool:
         """A task of the run itself, not an inner one."""
-        return self.depth == 0 and not is_part(self.name)
+        return self.depth == 0
 
     @property
     def duration(self) -> float | None:
@@ -95,9 +93,12 @@ def outer(name: str) -> str:
     return ".".join(parts[:-1])
 
 
-def is_part(name: str) -> bool:
-    """Whether it is an item or a round: what its own task already stands for."""
-    return name.endswith("]") or name.rpartition("#")[2].isdigit()
+def depth_of(name: str) -> int:
+    """0 for a task of the run itself."""
+    depth = 0
+    while name := outer(name):
+        depth += 1
+    return depth
 
 
 class Story:
@@ -136,7 +137,7 @@ class Story:
     def task(self, name: str) -> TaskLine:
         line = self.tasks.get(name)
         if line is None:
-            line = self.tasks[name] = TaskLine(name, len(self.tasks))
+            line = self.tasks[name] = TaskLine(name, len(self.tasks), depth_of(name))
         return line
 
     def counts(self) -> dict[str, int]:

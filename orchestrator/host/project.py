@@ -10,14 +10,16 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from orchestrator.errors import NotFoundError, StateRefusedError, UsageError
 from orchestrator.host import stamp
-from orchestrator.host.stamp import cache_folder, config_folder, home_folder
+from orchestrator.host.stamp import config_folder
+from orchestrator.spec import places
+from orchestrator.spec.places import cache_folder
 
 __all__ = [
     "Project",
@@ -64,31 +66,8 @@ def find_project(start: Path) -> Project:
         here = start.resolve(strict=True)
     except (OSError, RuntimeError) as error:
         raise NotFoundError(f"there is no folder {str(start)!r}") from error
-    if not here.is_dir():
-        here = here.parent
-    git_root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), None)
-    for folder in _upwards(here, git_root):
-        if _is_project(folder):
-            return Project(folder, declared=True)
-    return Project(git_root or here, declared=False)
-
-
-def _upwards(here: Path, git_root: Path | None) -> Iterator[Path]:
-    owner = here.stat().st_uid
-    home = home_folder()
-    for folder in (here, *here.parents):
-        if git_root is None and folder != here and folder.stat().st_uid != owner:
-            return
-        yield folder
-        if folder == git_root or (git_root is None and folder == home):
-            return
-
-
-def _is_project(folder: Path) -> bool:
-    # `.github/workflows/` belongs to another program.
-    return folder.name != ".github" and (
-        (folder / "config" / "whisper-flow.yaml").is_file() or (folder / "workflows").is_dir()
-    )
+    root = places.find_project(here)
+    return Project(root, declared=places.is_project(root))
 
 
 def resolve_inside(project: Project, path: str | Path) -> Path:

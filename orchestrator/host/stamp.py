@@ -88,27 +88,11 @@ def _read_key(path: Path) -> bytes:
 
 def config_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Where this user's own settings are; it need not exist."""
-    return _user_folder(environ, "XDG_CONFIG_HOME", ".config", "Library/Application Support")
-
-
-def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where compiled plans are cached; it need not exist. Whoever makes it gives it 0700."""
-    return _user_folder(environ, "XDG_CACHE_HOME", ".cache", "Library/Caches")
-
-
-def _user_folder(environ: Mapping[str, str], variable: str, linux: str, mac: str) -> Path:
-    given = environ.get(variable, "")
+    given = environ.get("XDG_CONFIG_HOME", "")
     if given.startswith("/"):  # relative ones are invalid, says the XDG specification
         return Path(given) / _APPLICATION
-    home = Path(environ["HOME"]) if environ.get("HOME") else home_folder() or Path("/")
-    return home / (mac if sys.platform == "darwin" else linux) / _APPLICATION
-
-
-def home_folder() -> Path | None:
-    try:
-        return Path.home().resolve()
-    except (OSError, RuntimeError):
-        return None
+    home = Path(environ.get("HOME") or Path.home())
+    return home / ("Library/Application Support" if sys.platform == "darwin" else ".config") / _APPLICATION
 
 
 def _write_whole(path: Path, data: bytes, *, replace: bool) -> None:

@@ -19,7 +19,7 @@ def find_project(start: str | os.PathLike[str]) -> Path:
     here = path if path.is_dir() else path.parent
     git_root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), None)
     for folder in _upwards(here, git_root):
-        if _is_project(folder):
+        if is_project(folder):
             return folder
     return git_root or here
 
@@ -41,7 +41,8 @@ def _owner(folder: Path) -> int | None:
         return None
 
 
-def _is_project(folder: Path) -> bool:
+def is_project(folder: Path) -> bool:
+    """Whether something in the folder says that it is a project."""
     # `.github/workflows/` belongs to another program.
     return folder.name != ".github" and (
         (folder / "config" / "whisper-flow.yaml").is_file() or (folder / "workflows").is_dir()

@@ -121,6 +121,7 @@ def _reference(scene: _Scene) -> Diagnostic | None:
 def _indicator(scene: _Scene, start: int, meaning: str) -> Diagnostic:
     """A value that starts with a character YAML keeps for itself."""
     char = scene.char_at(start)
+    named = "a backtick" if char == "`" else f"`{char}`"
     line_start = scene.lines.starts[scene.lines.place(start)[0] - 1]
     in_flow = any(bracket in scene.text[line_start:start] for bracket in "[{")
     end = scene.line_end if scene.lines.place(start)[0] == scene.lines.place(scene.at)[0] else start + 1
@@ -128,10 +129,10 @@ def _indicator(scene: _Scene, start: int, meaning: str) -> Diagnostic:
     safe = not in_flow and " #" not in value and len(value) > 1
     return scene.error(
         "WF134",
-        f"a value cannot start with `{char}`",
+        f"a value cannot start with {named}",
         start,
         start + 1,
-        label=f"in YAML `{char}` {meaning}",
+        label=f"in YAML {named} {meaning}",
         help=f"quote it: {quoted(shown(value))}" if safe else "put the whole value in quotes",
         fix=(Edit(scene.lines.span(start, end), quoted(value)),) if safe else None,
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from orchestrator.core.expressions.faults import ExpressionError
@@ -38,6 +39,8 @@ _PROGRAMS: Final = {
 }
 _COMPARISONS: Final = frozenset({"-eq", "-ne", "-lt", "-le", "-gt", "-ge"})
 _BLOCK: Final = re.compile(r"\{%-?\s*(?:for|if|elif|else|endif|endfor)\b")
+_ORDINARY: Final = re.compile(r"[A-Za-z0-9_./:=,@%+\[\]{}!?*~^-]+")
+"""Characters that only make words longer."""
 _HEREDOC: Final = re.compile(r"<<(-?)[ \t]*((?:'[^'\n]*'|\"[^\"\n]*\"|\\.|[^\s'\"\\;|&<>()])+)")
 
 
@@ -46,18 +49,23 @@ def rewrite(text: str) -> tuple[str, dict[str, str]]:
 
     Raises ExpressionError (offsets in `text`) for the first expression that has no safe place or cannot be read.
     """
-    lexer = _Lexer(text)
-    lexer.run()
-    if lexer.problems:
-        raise lexer.problems[0]
-    return "".join(lexer.out), {name: source for source, name in lexer.values.items()}
+    script, values, found = _lexed(text)
+    if found:
+        raise found[0]
+    return script, dict(values)
 
 
 def problems(text: str) -> list[ExpressionError]:
     """Every expression of a shell text that has no safe place."""
+    return list(_lexed(text)[2])
+
+
+@lru_cache(maxsize=16_384)
+def _lexed(text: str) -> tuple[str, tuple[tuple[str, str], ...], tuple[ExpressionError, ...]]:
+    """Script, (variable, source) of each value, problems. The rules and the compiler ask for the same texts."""
     lexer = _Lexer(text)
     lexer.run()
-    return lexer.problems
+    return "".join(lexer.out), tuple((name, source) for source, name in lexer.values.items()), tuple(lexer.problems)
 
 
 def variable_for(source: str) -> str:
@@ -119,7 +127,9 @@ class _Lexer:
             help = "write the text in `env:`, where blocks are possible, and use the variable here"
             self.problems.append(ExpressionError("blocks cannot stand in shell text", *block.span(), help))
         while self.at < len(self.text):
-            if self.text.startswith("$${{", self.at):
+            if self.text[self.at] != "$":
+                self._step()
+            elif self.text.startswith("$${{", self.at):
                 self.out.append("${{")
                 self.at += 4
                 self.top.word += "$"
@@ -155,7 +165,10 @@ class _Lexer:
 
     def _in_command(self) -> None:
         char, top = self.text[self.at], self.top
-        if char == "\\":
+        if ordinary := _ORDINARY.match(self.text, self.at):
+            top.word += ordinary.group()
+            self._copy(ordinary.end() - self.at)
+        elif char == "\\":
             self._backslash()
         elif char == "'" or self.text.startswith("$'", self.at):
             self.top.word += "'"

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from orchestrator.core.expressions import ExpressionError, Reference, parse_expression, parse_template, references
+from orchestrator.core.expressions import (
+    Expression,
+    ExpressionError,
+    Reference,
+    Template,
+    parse_expression,
+    parse_template,
+    references,
+)
 from orchestrator.spec.compile_graph import Analysis, ScopeSite, Site, find
 from orchestrator.spec.compile_references import EXPRESSIONS, STATIC, Path, texts_in
 from orchestrator.spec.diagnostics import Diagnostic, Label, Severity, Span
@@ -22,47 +29,43 @@ TRIGGER_NAMES: Final = ("event", "mail", "file", "webhook", "workflow")
 """What matched, in triggers and `wait` entries."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Text:
-    """A text of the file with expressions in it. `bare`: the whole text is one expression. `site`: the task it belongs to."""
+    """A text of the file with expressions in it; read once, when somebody asks."""
 
-    path: Path
-    text: str
-    bare: bool
-    site: Site | None = None
-    field: str = ""
-    """The task's field, or the top-level key."""
-    triggers: bool = False
-    """`event`, `mail` and `file` mean something here."""
+    def __init__(
+        self, path: Path, text: str, bare: bool, site: Site | None = None, field: str = "", *, triggers: bool = False
+    ) -> None:
+        self.path = path
+        self.text = text
+        self.bare = bare
+        """The whole text is one expression."""
+        self.site = site
+        """The task it belongs to."""
+        self.field = field
+        """The task's field, or the top-level key."""
+        self.triggers = triggers
+        """`event`, `mail` and `file` mean something here."""
 
-    @property
-    def references(self) -> tuple[Reference, ...]:
-        """Empty where the text cannot be parsed: one rule says so."""
-        return _references(self.text, self.bare)
+    @cached_property
+    def read(self) -> Expression | Template | None:
+        """None if it cannot be parsed: `error` says why."""
+        return None if isinstance(self._read, ExpressionError) else self._read
 
     @property
     def error(self) -> ExpressionError | None:
-        return _parse_error(self.text, self.bare)
+        return self._read if isinstance(self._read, ExpressionError) else None
 
+    @cached_property
+    def _read(self) -> Expression | Template | ExpressionError:
+        try:
+            return parse_expression(self.text) if self.bare else parse_template(self.text)
+        except ExpressionError as error:
+            return error
 
-@lru_cache(maxsize=8192)
-def _references(text: str, bare: bool) -> tuple[Reference, ...]:
-    try:
-        return references(parse_expression(text) if bare else parse_template(text))
-    except ExpressionError:
-        return ()
-
-
-@lru_cache(maxsize=8192)
-def _parse_error(text: str, bare: bool) -> ExpressionError | None:
-    try:
-        if bare:
-            parse_expression(text)
-        else:
-            parse_template(text)
-    except ExpressionError as error:
-        return error
-    return None
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """Empty where the text cannot be parsed."""
+        return references(self.read) if self.read is not None else ()
 
 
 class RuleContext:
@@ -72,16 +75,18 @@ class RuleContext:
         self.workflow = workflow
         self.partial = partial
         self.kept: dict[str, object] = {}
+        """What rules share: found by the first that asks."""
+        self._said: dict[Site, dict[str, Any]] = {}
 
     @property
     def document(self) -> Document:
         return self.workflow.document
 
-    @property
+    @cached_property
     def data(self) -> dict[str, Any]:
         return self.workflow.data
 
-    @property
+    @cached_property
     def analysis(self) -> Analysis:
         return self.workflow.analysis
 
@@ -91,10 +96,12 @@ class RuleContext:
 
     def said(self, site: Site) -> dict[str, Any]:
         """A task as the file has it, without defaults."""
-        value: Any = self.data
-        for part in site.path:
-            value = value[part]
-        found: dict[str, Any] = value
+        found = self._said.get(site)
+        if found is None:
+            value: Any = self.data
+            for part in site.path:
+                value = value[part]
+            found = self._said[site] = value
         return found
 
     # --- places -----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from orchestrator.core.expressions import ExpressionError, Reference, infer, parse_expression, parse_template
+from orchestrator.core.expressions import ExpressionError, Reference, infer
 from orchestrator.spec.rules._context import RuleContext, Text
 from orchestrator.spec.rules._types import types_of
 
@@ -24,12 +24,10 @@ def problems(context: RuleContext) -> list[Problem]:
 
 
 def _of(context: RuleContext, text: Text) -> list[Problem]:
-    try:
-        read = parse_expression(text.text) if text.bare else parse_template(text.text)
-    except ExpressionError:
+    if text.read is None:
         return []
     found = []
-    for error in infer(read, types_of(context).env(text)).problems:
+    for error in infer(text.read, types_of(context).env(text)).problems:
         around = (one for one in text.references if one.start <= error.start and error.end <= one.end)
         found.append(Problem(text, error, next(around, None)))
     return found

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ROUNDS_MAX: Final = 3
 _TASK_MAPS: Final = ("tasks", "finally", "on_failure")
+_NAMES: Final = frozenset({"WF206", "WF211"})
 _NOTHING: Final = {"set": None}
 
 
@@ -30,7 +31,7 @@ def repaired(workflow: Workflow) -> Workflow | None:
     for _ in range(ROUNDS_MAX):
         for one in findings:
             if one.file == workflow.document.file:
-                data = _without(data, _path_at(workflow.document, one))
+                data = _without(data, _path_at(workflow.document, one), named=one.code in _NAMES)
         document = Document(workflow.document.file, workflow.document.text, data, workflow.document.root, [])
         view = dataclasses.replace(workflow, document=document, findings=None)
         findings = view.shape
@@ -62,12 +63,13 @@ def _path_at(document: Document, one: Diagnostic) -> Path:
     return tuple(path)
 
 
-def _without(data: Any, path: Path) -> Any:
+def _without(data: Any, path: Path, *, named: bool) -> Any:
+    """`named`: the finding is about a name, so that what bears it must go."""
     if not path:
         return data
     tasks = _task_path(data, path)
     if tasks is not None:
-        return _changed(data, tasks, _NOTHING)
+        return _changed(data, tasks, None if named and tasks == path else _NOTHING)
     if path[0] == "inputs" and len(path) > 1:
         return _changed(data, path[:2], "any")
     if path[0] in ("agents", "workers") and len(path) > 2:

@@ -8,14 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from orchestrator.core.expressions import (
-    ExpressionError,
-    field_schema,
-    infer,
-    parse_expression,
-    parse_template,
-    type_schema,
-)
+from orchestrator.core.expressions import ExpressionError, field_schema, infer, type_schema
 from orchestrator.core.expressions.shapes import ANY, INTEGER, TEXT, Shape, elements, kinds, union
 from orchestrator.core.status import TASK_WORDS
 from orchestrator.spec.compile_cycles import ordered
@@ -268,11 +261,7 @@ class Types:
     # --- texts ------------------------------------------------------------------------------------------------------------
 
     def of_text(self, text: Text) -> Shape:
-        try:
-            read = parse_expression(text.text) if text.bare else parse_template(text.text)
-        except ExpressionError:
-            return ANY
-        return infer(read, self.env(text)).schema
+        return ANY if text.read is None else infer(text.read, self.env(text)).schema
 
     def of_tree(self, value: Any, path: Path, site: Site | None, field: str) -> Shape:
         """The shape of a value whose texts are templates."""

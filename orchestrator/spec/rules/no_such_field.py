@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -34,6 +35,7 @@ EXPLANATION = page(
       say: {set: '${{ rate.points }}'}
     """,
 )
+_FIRST_KEY: Final = re.compile(r"\w+\s*(?:\.\s*\w+|\[\s*(?:'[^']*'|\"[^\"]*\"))")
 ROOTS_ELSEWHERE: Final = frozenset({"inputs", "env", "secrets"})
 
 
@@ -45,12 +47,10 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
 
 def is_declared_name(problem: Problem) -> bool:
     """`inputs.x`: not a field of a value, but a name that is not declared."""
-    reference, written = problem.reference, problem.text.text
+    reference = problem.reference
     if reference is None or reference.root not in ROOTS_ELSEWHERE or not reference.path:
         return False
-    first = str(reference.path[0])
-    before = written[reference.start : problem.error.end]
-    return before.endswith(first) and before.count(".") <= 1
+    return _FIRST_KEY.fullmatch(problem.text.text, reference.start, problem.error.end) is not None
 
 
 def _finding(context: RuleContext, problem: Problem) -> Diagnostic:

@@ -28,6 +28,15 @@ TASK_FACTS: Final = (
 )  # fmt: skip
 RUN_FACTS: Final = ("id", "status", "started_at", "scheduled_at", "trigger", "attempt", "workflow", "error", "cost")
 
+_ELSEWHERE: Final = {
+    "code": "exit_code",
+    "returncode": "exit_code",
+    "exitcode": "exit_code",
+    "state": "status",
+    "outcome": "status",
+}
+_VALUE_WORDS: Final = frozenset({"output", "outputs", "result", "value", "results"})
+
 
 def check(context: RuleContext) -> Iterator[Diagnostic]:
     for text in context.texts:
@@ -41,8 +50,11 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
                 continue
             owner = f"task `{reference.path[0]}`" if at else "the run"
             help = did_you_mean(fact, facts)
-            if help is None and at:
-                help = f"a field of its value is `{reference.path[0]}.{fact}`"
+            if at and fact in _ELSEWHERE:
+                help = f"did you mean `{_ELSEWHERE[fact]}`?"
+            elif at and (help is None or fact in _VALUE_WORDS):
+                task = reference.path[0]
+                help = f"its value is `{task}`" if fact in _VALUE_WORDS else f"a field of its value is `{task}.{fact}`"
             yield context.finding(
                 CODE, SEVERITY, f"nothing called `{fact}` is known about {owner}",
                 context.part(text.path, reference.start, reference.end), help=help,

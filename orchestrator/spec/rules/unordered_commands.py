@@ -51,5 +51,14 @@ def _loose(context: RuleContext, scope: ScopeSite) -> list[Site]:
     return [
         site
         for site in scope.sites.values()
-        if site.verb.name == "run" and site not in needed and not any(one.scope is scope for one in site.needs)
+        if site.verb.name == "run"
+        and site not in needed
+        and not any(one.scope is scope for one in site.needs)
+        and "after" not in site.task
+        and not _lost(context, site)
     ]
+
+
+def _lost(context: RuleContext, site: Site) -> bool:
+    """Whether it refers to something that is not there: then an edge was meant."""
+    return any(context.meaning(text, one.root) is False for text in context.texts_of(site) for one in text.references)

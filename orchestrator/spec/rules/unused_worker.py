@@ -9,6 +9,7 @@ from orchestrator.spec.diagnostics import Diagnostic
 from orchestrator.spec.rules._agents import declared
 from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
+from orchestrator.spec.suggest import suggest
 
 CODE = "WF505"
 NAME = "unused-worker"
@@ -34,7 +35,9 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
         return
     inline = [context.said(site).get("agent") for site in context.sites]
     agents = [*context.workflow.agents.values(), *(one for one in inline if isinstance(one, dict))]
-    used = {agent.get("worker") for agent in agents}
+    used = {str(agent.get("worker")) for agent in agents}
+    # A mistyped name is one mistake, not two: what it may have meant counts as used.
+    used |= {near for name in used - set(context.workflow.workers) for near in suggest(name, context.workflow.workers)}
     for name in declared(context, "workers"):
         if name not in used:
             yield context.finding(CODE, SEVERITY, f"worker `{name}` is never used", context.key(("workers", name)))

@@ -34,7 +34,7 @@ def found_in(text: str) -> list[Diagnostic]:
 
 def complete(code: str, text: str) -> str:
     """The pages of the loader show a few lines only."""
-    return text if not code.startswith("WF1") or "tasks:" in text else f"x-example:\n  " + text.replace("\n", "\n  ")
+    return text if not code.startswith("WF1") or "tasks:" in text else "x-example:\n  " + text.replace("\n", "\n  ")
 
 
 @pytest.mark.parametrize(("rule", "text"), examples("Wrong"))

@@ -1,0 +1,88 @@
+"""Damaged workflows: findings with places, never a traceback; and what has no error compiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.spec.diagnostics import DiagnosticsError, has_errors
+from orchestrator.spec.fixes import apply_fixes
+from orchestrator.spec.load import workflow_from_text
+from orchestrator.spec.reports import render
+from orchestrator.spec.validate import validate
+
+SEEDS = [
+    path.read_text()
+    for path in sorted((Path(__file__).parents[1] / "err").glob("*.yaml"))
+    if path.stem.split("-")[0] not in ("control", "not", "alias", "too", "byte", "carriage")
+]
+WORDS = [
+    "${{ item }}", "${{ previous.x }}", "${{ tasks.a.status }}", "${{ inputs.x | default('') }}", "a.b[0].c", "a", "b", "item", "true", "null",
+    "{}", "[]", "''", "1", "1.5", "5m", "$1.00", "[a, b]", "{a: 1}", "{x: '${{ a }}'}", "string", "[string]", "{x: integer}", "a | b",
+    "0 8 * * *", "@daily", "Europe/Rome", "openai/gpt-5", "x.yaml", "'${{ a.b | map(attribute=\"x\") }}'", "range(3)",
+]  # fmt: skip
+KEYS = [
+    "run", "agent", "prompt", "set", "tasks", "foreach", "loop", "when", "after", "until", "max", "output", "inputs", "outputs", "env", "form",
+    "ask", "wait", "send", "http", "workflow", "end", "session", "as", "key", "item_after", "retry", "budget", "cost", "secrets", "agents",
+    "workers", "schedules", "cron", "timezone", "at", "wake_on", "mail", "defaults", "finally", "on_failure", "order", "model", "worker",
+    "output_schema", "type", "default", "optional", "resident", "schedule", "fallback", "sub_agents", "mailboxes", "budget", "python", "args",
+]  # fmt: skip
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> str:
+    """A seed with a few lines exchanged, doubled or dropped, and words replaced by others that could stand there."""
+    text = draw(st.sampled_from(SEEDS))
+    for _ in range(draw(st.integers(1, 5))):
+        how = draw(st.integers(0, 3))
+        if how == 0:
+            lines = text.split("\n")
+            at = draw(st.integers(0, len(lines) - 1))
+            lines[at : at + 1] = draw(
+                st.sampled_from([[], [lines[at], lines[at]], [lines[at] + " " + draw(st.sampled_from(WORDS))]])
+            )
+            text = "\n".join(lines)
+        elif how == 1:
+            before, colon, after = text.partition(draw(st.sampled_from(KEYS)) + ":")
+            text = before + (draw(st.sampled_from(KEYS)) + ":" if colon else "") + after
+        elif how == 2:
+            at = draw(st.integers(0, len(text)))
+            text = text[:at] + draw(st.sampled_from(WORDS)) + text[at + draw(st.integers(0, 8)) :]
+        else:
+            text += f"\n  z{draw(st.integers(0, 3))}: {{{draw(st.sampled_from(KEYS))}: {draw(st.sampled_from(WORDS))}}}"
+    return text
+
+
+def look(text: str) -> None:
+    try:
+        workflow = workflow_from_text(text)
+        found = validate(workflow)
+    except DiagnosticsError as error:
+        found = error.diagnostics
+        assert found
+    for one in found:
+        assert one.span.line >= 1
+        assert one.span.column >= 1
+        assert one.message
+        assert "\n" not in one.message
+    render("text", found, {"workflows/untitled.yaml": text})
+    apply_fixes(text, found)
+    if not has_errors(found):
+        from orchestrator.spec.compile import compile_plan
+
+        compile_plan(workflow_from_text(text))
+
+
+@pytest.mark.timeout(0)
+def test_a_damaged_workflow_is_explained_and_what_is_valid_compiles(request: pytest.FixtureRequest) -> None:
+    examples = 50_000 if request.config.getoption("--release", default=False) else 400
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(damaged())
+    def law(text: str) -> None:
+        look(text)
+
+    law()

@@ -99,7 +99,12 @@ class SiteLowering:
         return workflow.identity
 
     def inline_agent(self, site: Site, said: dict[str, Any]) -> str:
-        name = f"task.{site.id}"
+        ids = [site.id]
+        at = site.scope.owner
+        while at is not None:
+            ids.append(at.id)
+            at = at.scope.owner
+        name = ".".join(("task", *reversed(ids)))
         self.agents[name] = compile_values.agent(self._workflow.with_agent_defaults(said))
         return name
 

@@ -17,8 +17,8 @@ def graph(plan: Plan, as_: str = "ascii", *, status: Mapping[str, str] | None = 
     """The tasks of a plan and what they wait for, ending in a line break.
 
     `ascii` is for terminals (with `ascii_only` without any character beyond ASCII), `mermaid` for pages, `dot` for Graphviz,
-    `svg` stands alone, `json` is complete: no edge is left out, no fan-out folded. `status`: path (`build.code`) or id of a
-    task → its word, shown in every form. Raises UsageError for another form.
+    `svg` stands alone, `json` is complete: no edge is left out, no fan-out folded. `status`: a task's path (`build.code`),
+    id or instances (`build[a].code`) → its word, shown in every form. Raises UsageError for another form.
     """
     if as_ == "json":
         from orchestrator.spec.graph_markup import as_json

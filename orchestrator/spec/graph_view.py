@@ -46,12 +46,34 @@ class Picture:
 def picture(plan: Plan, status: Mapping[str, str] | None = None, *, fold: bool = True, reduce: bool = True) -> Picture:
     """Everything a drawing needs. `status`: path (or id) of a task → its word. `fold` draws wide fan-outs as one task, `reduce`
     leaves out edges that follow from others."""
-    words = status or {}
+    words = _by_path(status or {})
 
     def items(scope: int | None) -> list[Item]:
         return [] if scope is None else _scope(plan, scope, "", words, fold, reduce)
 
     return Picture(plan, items(0), items(plan.on_failure), items(plan.on_finally))
+
+
+_GRAVEST = (
+    "failed", "unknown", "running", "sleeping", "blocked", "warned", "ready", "waiting", "cancelled", "succeeded", "skipped",
+)  # fmt: skip
+_INSTANCE = re.compile(r"\[[^\]]*\]|#\d+")
+
+
+def _by_path(status: Mapping[str, str]) -> dict[str, str]:
+    """Words of instances (`build[a].rounds#2.code`) gathered for the task they are instances of: the gravest one."""
+    made = {name: word for name, word in status.items() if "[" not in name and "#" not in name}
+    gathered: dict[str, str] = {}
+    for name, word in status.items():
+        path = _INSTANCE.sub("", name)
+        if path not in made:
+            before = gathered.get(path)
+            gathered[path] = word if before is None else min(before, word, key=_rank)
+    return gathered | made
+
+
+def _rank(word: str) -> int:
+    return _GRAVEST.index(word) if word in _GRAVEST else len(_GRAVEST)
 
 
 def _scope(plan: Plan, number: int, above: str, words: Mapping[str, str], fold: bool, reduce: bool) -> list[Item]:

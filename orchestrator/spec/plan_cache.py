@@ -22,7 +22,7 @@ import msgspec
 from orchestrator import __version__
 from orchestrator.core.plan import PLAN_FORMAT, Plan
 from orchestrator.spec.diagnostics import Diagnostic
-from orchestrator.spec.places import cache_folder, find_project
+from orchestrator.spec.places import cache_folder, find_project, identity_of
 
 if TYPE_CHECKING:
     from orchestrator.spec.load import Workflow
@@ -122,7 +122,7 @@ def _lookup(path: Path, project: str | os.PathLike[str] | None, folder: Path | N
         entry = _decoder.decode(memoryview(data)[start:])
     except (msgspec.DecodeError, RecursionError):
         return None
-    return entry if _is_current(entry, root) else None
+    return entry if entry.plan.workflow == identity_of(path, root) and _is_current(entry, root) else None
 
 
 def _is_current(entry: _Entry, root: Path) -> bool:

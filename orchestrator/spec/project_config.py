@@ -18,6 +18,8 @@ from orchestrator.spec.loader import Document, load_document
 from orchestrator.spec.places import find_project
 
 CONFIG_FILE = "config/whisper-flow.yaml"
+EMPTY_FILE = "WF110"
+"""A file of nothing but comments: in `config/` that is how a default looks."""
 FOLDERS = {"agents": "config/agents", "workers": "config/workers"}
 """What a folder's files declare → the folder."""
 
@@ -91,7 +93,8 @@ def _read(config: ProjectConfig, path: str, kind: str) -> Document | None:
     try:
         document = load_document(config.root / path, file=shown(config.root / path), tolerant=True)
     except DiagnosticsError as error:
-        config.diagnostics.extend(error.diagnostics)
+        if [one.code for one in error.diagnostics if one.severity == "error"] != [EMPTY_FILE]:
+            config.diagnostics.extend(error.diagnostics)
         return None
     config.diagnostics.extend(document.diagnostics)
     config.documents[path] = (kind, document)

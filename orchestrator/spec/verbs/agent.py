@@ -1,6 +1,6 @@
 """`agent:` gives a prompt to an agent. Plan fields: `{agent, prompt, repair}` and, where given, `instructions`, `model`,
 `files`, `session`. `agent` is the id of an agent in the Plan, or a template that gives one; an agent written inside the task
-is in the Plan's `agents` under `task.<id>`.
+is in the Plan's `agents` under `task.<ids from the top>`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ A block says what happens to it by a comment on the line above its fence:
     <!-- test: run -->              run it (bash, python) in a scratch project, in the order of the page; exit=N expects a code
     <!-- test: skip REASON -->      do not, and say why
     <!-- test: invalid CODE -->     a YAML workflow that must have this finding
+    <!-- test: lacks CODE -->       one that must not have it, whatever else is wrong with it
 
 Bash and Python need such a comment. A YAML block without one is a whole workflow and must validate without a finding.
 """
@@ -33,7 +34,7 @@ class Block(NamedTuple):
     language: str
     text: str
     action: str
-    """run, skip, invalid, or empty."""
+    """run, skip, invalid, lacks, or empty."""
     argument: str
 
     @property
@@ -70,7 +71,7 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 def test_every_block_that_could_be_tried_says_what_happens_to_it():
     unmarked = [b.place for b in BLOCKS if b.language in TRIED and not b.action and b.language not in ("yaml", "yml")]
     unreasoned = [b.place for b in BLOCKS if b.action == "skip" and not b.argument]
-    unknown = [b.place for b in BLOCKS if b.action not in ("", "run", "skip", "invalid")]
+    unknown = [b.place for b in BLOCKS if b.action not in ("", "run", "skip", "invalid", "lacks")]
     nameless = [b.place for b in BLOCKS if not b.language]
     assert not unmarked, "say <!-- test: run --> or <!-- test: skip REASON --> above the fence"
     assert not unreasoned, "a skip needs its reason"
@@ -89,6 +90,8 @@ def test_yaml_is_valid_or_shows_the_finding_it_promises(block: Block, tmp_path: 
     codes = [finding.code for finding in validate(file)]
     if block.action == "invalid":
         assert block.argument in codes, f"{block.place} shows {codes}"
+    elif block.action == "lacks":
+        assert block.argument not in codes, block.place
     else:
         assert codes == [], block.place
 

@@ -143,3 +143,26 @@ def test_the_actions_install_step_makes_an_environment_of_its_own(
     done = action.step("install", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (runner / "whisper-flow" / "bin" / "whisper-flow").exists()
+
+
+def test_the_readmes_test_command_is_the_one_ci_runs(repository: Path):
+    lines = (repository / "README.md").read_text().splitlines()
+    command = next(line for line in lines if line.startswith("python3 -m venv") and "pytest" in line)
+    script = (repository / ".ci" / "run").read_text()
+    install, tests = command.split(" && ")[1:]
+    assert install.removeprefix(".venv/bin/").replace("-q ", "--quiet ") in script.replace(
+        '"$work/venv/bin/pip"', "pip"
+    )
+    assert tests.removeprefix(".venv/bin/") in script
+    assert os.access(repository / ".ci" / "run", os.X_OK)
+
+
+def test_the_lock_names_public_places_only(repository: Path):
+    import tomllib
+
+    lock = tomllib.loads((repository / "uv.lock").read_text())
+    for package in lock["package"]:
+        source = package["source"]
+        assert source in ({"registry": "https://pypi.org/simple"}, {"editable": "."}), package["name"]
+        for file in [*package.get("wheels", []), *filter(None, [package.get("sdist")])]:
+            assert file["url"].startswith("https://files.pythonhosted.org/"), file["url"]

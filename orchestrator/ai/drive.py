@@ -79,8 +79,8 @@ class Drive:
         self._request: ChatRequest | None = None
         self._wish = Reservation(0, 0)
         self._call: Interruptible | None = None
-        self._partial = ""
-        """What has arrived of the answer that is on its way."""
+        self._arriving: Assembly | None = None
+        """The answer that is on its way, or that did not come to its end."""
         self._seq = 0
         self._stop: str | None = None
         self._held = False
@@ -90,6 +90,10 @@ class Drive:
     @property
     def session(self) -> Session:
         return self._record.session
+
+    @property
+    def _partial(self) -> str:
+        return self._arriving.text if self._arriving is not None else ""
 
     @property
     def exchange(self) -> Exchange:
@@ -244,14 +248,14 @@ class Drive:
         self._report(given)
 
     async def _answer_to(self, request: ChatRequest, number: int) -> AnswerArrived | RequestFailed | StopRequested:
-        self._partial, self._seq = "", 0
-        assembly = Assembly(on_text=self._text_arrived, on_notice=self._notice)
+        self._seq = 0
+        self._arriving = assembly = Assembly(on_text=self._text_arrived, on_notice=self._notice)
         self._call = Interruptible(self._time_left())
         self._watch = asyncio.get_running_loop().call_later(LOOK_S, self._look)
         try:
             await self._call.run(self._around.model, request, assembly)
             given = await self._arrived(assembly.answer(), number)
-            self._partial = ""
+            self._arriving = None
             return given
         except InterruptedError:
             return StopRequested(assembly.text, self._stop or "stop")
@@ -338,7 +342,7 @@ class Drive:
     async def _use_tool(self, call: ToolCall) -> ToolReturned:
         arguments = json.loads(call.arguments)
         self._around.voice.tool_call(call, arguments)
-        self._publish("tool", {"tool": call.name, "arguments": arguments, "call_id": call.id})
+        self._publish("tool", {"name": call.name, "arguments": arguments, "call_id": call.id})
         tool = self._around.tools.get(call.name)
         if tool is None or call.name not in self.exchange.terms.tools:
             return ToolReturned(call.id, f"there is no tool named {call.name!r}", True)
@@ -381,10 +385,10 @@ class Drive:
         return max(min(self._timeout, deadline - self._around.clock.now()), 0.0)
 
     def _text_arrived(self, text: str) -> None:
-        self._publish("chunk", {"agent": self.exchange.terms.agent, "text": text, "seq": self._seq})
+        terms = self.exchange.terms
+        self._publish("chunk", {"agent": terms.agent, "model": terms.model, "text": text, "seq": self._seq})
         self._around.voice.chunk_received(text, self._seq)
         self._seq += 1
-        self._partial += text
         if self._control() == "stop":
             self.stop("stop")
 

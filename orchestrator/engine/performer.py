@@ -117,7 +117,7 @@ class Performer:
         attempt.cwd = resolve_inside(self._around.project, self._render(task, node.cwd, attempt.now))
         attempt.log_dir = self._around.run_dir / "logs" / log_name(attempt.task) / str(number)
         attempt.env = self._environment(task, node, attempt.now)
-        attempt.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _private_folders(self._around.run_dir.parent.parent, attempt.log_dir)
         key = self._cache_key(attempt) if node.cache is not None else None
         if key is not None and (known := self._values.journal.recall(key, attempt.now)) is not None:
             value, meta = msgspec.msgpack.decode(known, type=tuple[bytes, bytes])
@@ -227,6 +227,13 @@ class Performer:
             return AttemptErred(task, number, Failure("invalid_input", clean(error.message), error.help))
         _log.error("attempt %d of task %d failed inside the engine", number, task, exc_info=error)
         return AttemptErred(task, number, Failure("internal", clean(f"{type(error).__name__}: {error}")))
+
+
+def _private_folders(state: Path, folder: Path) -> None:
+    """Make `folder` and those above it, up to the state folder, for this user only (`parents=True` would forget the mode)."""
+    if folder != state and not folder.is_dir():
+        _private_folders(state, folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def log_name(task: str) -> str:

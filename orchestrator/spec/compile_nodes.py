@@ -103,7 +103,7 @@ class NodeBuilder:
             "slot": verb.slot,
             "output": self._schema(site),
             "timeout": compile_values.seconds(task.get("timeout")),
-            "effect": task.get("effect") or verb.effect(task),
+            "effect": task.get("effect") or verb.effect_of(task),
             "cache": compile_values.cache(task.get("cache")),
         }
         if task.get("retry"):

@@ -8,14 +8,11 @@ from typing import Any
 
 from orchestrator.core.expressions import field_schema, has_marks, type_schema
 from orchestrator.core.plan import Plan
-from orchestrator.spec import compile_values
+from orchestrator.spec import compile_later, compile_values
 from orchestrator.spec.compile_graph import Site
 from orchestrator.spec.load import Workflow
 
-LATER_AGENT = ("tools", "permissions", "sub_agents", "handoffs", "memory", "resident", "schedule")
-"""What an agent may say that this version cannot do."""
 _MARKS = re.compile(r"\$*(?:\$\{\{|\{%)")
-LATER_SECRETS = ("keyring", "vault")
 
 
 class SiteLowering:
@@ -113,14 +110,16 @@ class SiteLowering:
 
     def not_yet(self) -> tuple[str, ...]:
         """One line for each thing that the file uses and this version cannot run."""
-        for name in sorted(self._used_agents):
-            for word in LATER_AGENT:
-                if self.agents.get(name, {}).get(word):
-                    self.later(f"`{word}` of agent `{name}`", ("agents", name, word))
-        for name, source in compile_values.secrets(self._workflow.data.get("secrets")).items():
-            for word in LATER_SECRETS:
-                if word in source:
-                    self.later(f"secret `{name}` from `{word}`", ("secrets", name))
+        workflow = self._workflow
+        used = {name: self.agents[name] for name in sorted(self._used_agents) if name in self.agents}
+        workers = {name: compile_values.worker(worker) for name, worker in workflow.workers.items()}
+        secrets = compile_values.secrets(workflow.data.get("secrets"))
+        for what, path in (
+            *compile_later.of_agents(used, workers),
+            *compile_later.of_secrets(secrets),
+            *compile_later.of_budgets(workflow.data, workflow.analysis),
+        ):
+            self.later(what, path)
         theirs = [line for child in self.children.values() for line in child.not_yet]
         return tuple(dict.fromkeys([*self._later, *theirs]))
 

@@ -96,6 +96,10 @@ def _workflow() -> JSONSchema:
     root["patternProperties"] = {"^x-": {"description": "Free: a home for YAML anchors."}}
     root["anyOf"] = [{"required": ["tasks"]}, {"required": ["agents"]}]
     definitions["Task"] = _task({name: refs[model] for name, model in verbs.items()}, definitions)
+    for name, model in verbs.items():
+        known = verb(name)
+        told = definitions[refs[model]["$ref"].rpartition("/")[2]]
+        told["description"] += f" Value: {known.value}. Default effect: {known.effect_words}."
     group = definitions[refs[verbs["tasks"]]["$ref"].rpartition("/")[2]]
     group["properties"]["tasks"] = {**task_map, "description": group["properties"]["tasks"]["description"]}
     return {**root, "definitions": dict(sorted(definitions.items()))}

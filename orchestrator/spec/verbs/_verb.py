@@ -49,16 +49,19 @@ class Verb:
     """Makes the node's `fields`. Strings in it are templates; the verb's file says which keys there are."""
     value: str
     """What the task's value is, for the reference."""
-    effect: Callable[[Task], Effect]
-    """The default effect of such a task."""
+    effect: Effect | Callable[[Task], Effect]
+    """The default effect of such a task; a function's own words say when it is which."""
     slot: bool = True
     """Whether it counts against `max_parallel` while it runs."""
     verbatim: frozenset[str] = frozenset()
     """Fields that are never templates."""
 
+    def effect_of(self, task: Task) -> Effect:
+        return self.effect(task) if callable(self.effect) else self.effect
 
-def always(effect: Effect) -> Callable[[Task], Effect]:
-    return lambda task: effect
+    @property
+    def effect_words(self) -> str:
+        return (self.effect.__doc__ or "").strip() if callable(self.effect) else f"`{self.effect}`"
 
 
 def seconds(value: Any) -> Any:

@@ -12,7 +12,7 @@ from pydantic import Field
 from orchestrator.spec.models_agents import Agent
 from orchestrator.spec.models_tasks import CachedTask
 from orchestrator.spec.models_values import BY_KIND, MAP, TEXT, Natural, optional
-from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
+from orchestrator.spec.verbs._verb import Lowering, Task, Verb
 
 
 class AgentTask(CachedTask):
@@ -45,5 +45,5 @@ VERB = Verb(
     model=AgentTask,
     fields=fields,
     value="the answer: text, or what `output` says",
-    effect=always("at_least_once"),
+    effect="at_least_once",
 )

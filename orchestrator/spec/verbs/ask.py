@@ -12,7 +12,7 @@ from pydantic import Field
 
 from orchestrator.spec.models_tasks import TaskBase
 from orchestrator.spec.models_values import BY_KIND, MAP, TEXT, DurationTemplate, Name, TypeSpec, optional
-from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always, on_expired, seconds
+from orchestrator.spec.verbs._verb import Lowering, Task, Verb, on_expired, seconds
 
 OnExpired = Annotated[Annotated[Literal["fail", "skip"], TEXT] | Annotated[dict[str, Any], MAP], BY_KIND]
 
@@ -53,6 +53,6 @@ VERB = Verb(
     model=AskTask,
     fields=fields,
     value="the answer; `tasks.x.answered_by` has who gave it",
-    effect=always("pure"),
+    effect="pure",
     slot=False,
 )

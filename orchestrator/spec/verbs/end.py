@@ -8,7 +8,7 @@ from pydantic import Field
 
 from orchestrator.spec.models_tasks import TaskBase
 from orchestrator.spec.models_values import optional
-from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
+from orchestrator.spec.verbs._verb import Lowering, Task, Verb
 
 
 class EndTask(TaskBase):
@@ -27,7 +27,7 @@ VERB = Verb(
     model=EndTask,
     fields=fields,
     value="nothing: the run ends",
-    effect=always("pure"),
+    effect="pure",
     slot=False,
     verbatim=frozenset({"end"}),
 )

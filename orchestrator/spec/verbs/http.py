@@ -122,6 +122,7 @@ def fields(task: Task, lowering: Lowering) -> dict[str, Any]:
 
 
 def effect(task: Task) -> Effect:
+    """`pure` for GET, HEAD and OPTIONS, `idempotent` for PUT and DELETE, else `at_most_once`"""
     method = request(task)["method"]
     if method in ("GET", "HEAD", "OPTIONS"):
         return "pure"

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from orchestrator.spec.models_tasks import CachedTask
 from orchestrator.spec.models_values import optional
-from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
+from orchestrator.spec.verbs._verb import Lowering, Task, Verb
 
 
 class PythonTask(CachedTask):
@@ -29,6 +29,6 @@ VERB = Verb(
     model=PythonTask,
     fields=fields,
     value="what the function returns, as JSON",
-    effect=always("at_least_once"),
+    effect="at_least_once",
     verbatim=frozenset({"python"}),
 )

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from orchestrator.spec.models_tasks import CachedTask
 from orchestrator.spec.models_values import BY_KIND, LIST, TEXT, optional
-from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
+from orchestrator.spec.verbs._verb import Lowering, Task, Verb
 
 
 class RunTask(CachedTask):
@@ -53,6 +53,6 @@ VERB = Verb(
     model=RunTask,
     fields=fields,
     value="standard output without the last line break; JSON if `output` is given or `$WHISPER_OUTPUT` was written",
-    effect=always("at_least_once"),
+    effect="at_least_once",
     verbatim=frozenset({"shell"}),
 )

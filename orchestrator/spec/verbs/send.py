@@ -9,7 +9,7 @@ from pydantic import Field
 from orchestrator.spec.models_policy import Priority
 from orchestrator.spec.models_tasks import TaskBase
 from orchestrator.spec.models_values import Strict, by_key, optional
-from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
+from orchestrator.spec.verbs._verb import Lowering, Task, Verb
 
 
 class SendMail(Strict):
@@ -49,6 +49,6 @@ VERB = Verb(
     model=SendTask,
     fields=fields,
     value="`{id, thread}`",
-    effect=always("idempotent"),
+    effect="idempotent",
     verbatim=frozenset(),
 )

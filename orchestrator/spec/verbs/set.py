@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from orchestrator.spec.models_tasks import TaskBase
-from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
+from orchestrator.spec.verbs._verb import Lowering, Task, Verb
 
 
 class SetTask(TaskBase):
@@ -20,4 +20,4 @@ def fields(task: Task, lowering: Lowering) -> dict[str, Any]:
     return {"value": task["set"]}
 
 
-VERB = Verb(name="set", model=SetTask, fields=fields, value="the value itself", effect=always("pure"), slot=False)
+VERB = Verb(name="set", model=SetTask, fields=fields, value="the value itself", effect="pure", slot=False)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from orchestrator.spec.models_tasks import TaskBase
 from orchestrator.spec.models_values import Name, optional
-from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
+from orchestrator.spec.verbs._verb import Lowering, Task, Verb
 
 
 class GroupTask(TaskBase):
@@ -30,7 +30,7 @@ VERB = Verb(
     model=GroupTask,
     fields=fields,
     value="`outputs`, else the inner values by id",
-    effect=always("pure"),
+    effect="pure",
     slot=False,
     verbatim=frozenset({"order"}),
 )

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from orchestrator.spec.models_tasks import CachedTask
 from orchestrator.spec.models_values import optional
-from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
+from orchestrator.spec.verbs._verb import Lowering, Task, Verb
 
 
 class ToolTask(CachedTask):
@@ -30,6 +30,6 @@ VERB = Verb(
     model=ToolTask,
     fields=fields,
     value="what the tool returns",
-    effect=always("at_least_once"),
+    effect="at_least_once",
     verbatim=frozenset({"tool"}),
 )

@@ -11,7 +11,7 @@ from pydantic import Field
 from orchestrator.spec.models_tasks import TaskBase
 from orchestrator.spec.models_values import DurationTemplate, optional
 from orchestrator.spec.models_waits import WaitFor
-from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always, on_expired, seconds
+from orchestrator.spec.verbs._verb import Lowering, Task, Verb, on_expired, seconds
 from orchestrator.spec.verbs.ask import OnExpired
 
 
@@ -43,6 +43,6 @@ VERB = Verb(
     model=WaitTask,
     fields=fields,
     value="`{kind, …what matched}`",
-    effect=always("pure"),
+    effect="pure",
     slot=False,
 )

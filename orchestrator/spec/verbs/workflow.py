@@ -8,7 +8,7 @@ from pydantic import Field
 
 from orchestrator.spec.models_tasks import CachedTask
 from orchestrator.spec.models_values import optional
-from orchestrator.spec.verbs._verb import Lowering, Task, Verb, always
+from orchestrator.spec.verbs._verb import Lowering, Task, Verb
 
 
 class WorkflowTask(CachedTask):
@@ -33,6 +33,6 @@ VERB = Verb(
     model=WorkflowTask,
     fields=fields,
     value="its `outputs`; `{run_id}` if detached",
-    effect=always("at_least_once"),
+    effect="at_least_once",
     verbatim=frozenset({"workflow", "detach"}),
 )

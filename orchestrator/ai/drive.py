@@ -304,6 +304,7 @@ class Drive:
         if isinstance(given, AnswerArrived):
             cost = amount(given.cost) if given.cost is not None else None
             synthetic = self._around.model.synthetic
+            voice.chunk_received("", self._seq, final=True)
             voice.response_received(given.message, given.finish, given.usage, cost, exchange.terms.model, synthetic)
             if exchange.phase == "preparing":
                 self._notice(f"the answer does not fit `output`, asking again: {'; '.join(given.problems)}")

@@ -53,10 +53,12 @@ async def test_every_point_of_a_conversation_is_told_in_order() -> None:
         "ai_processing_step",
         "ai_request_prepared",
         "ai_loop.message.ai_chunk_received",
+        "ai_loop.message.ai_chunk_received",
         "ai_response_received",
         "ai_loop.tool.call_generated",
         "ai_processing_step",
         "ai_request_prepared",
+        "ai_loop.message.ai_chunk_received",
         "ai_loop.message.ai_chunk_received",
         "ai_response_received",
         "ai_loop_stopped",
@@ -64,6 +66,8 @@ async def test_every_point_of_a_conversation_is_told_in_order() -> None:
     ]
     who = {(p["run_id"], p["task_id"], p["agent_id"], p["session_id"]) for _, p in ear.heard}
     assert who == {("r1", "sum", "adder", "r1/agent/k")}
+    chunks = [(p["chunk"], p["seq"], p["is_final"]) for p in ear.of("ai_loop.message.ai_chunk_received")]
+    assert chunks == [("Adding.", 0, False), ("", 1, True), ("Three.", 0, False), ("", 1, True)]
     first = ear.of("ai_request_prepared")[0]
     assert first["target_model"] == "scripted/m"
     assert first["request_payload"]["instructions"] == "Add."

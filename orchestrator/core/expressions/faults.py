@@ -27,13 +27,24 @@ class LimitError(ExpressionError):
 
 
 class TypeFormError(ExpressionError):
-    """A type is not written as types are; `path` leads to the text (or list, map) inside the value given, offsets are in it."""
+    """A type is not written as types are; `path` leads to what is wrong inside the value given, offsets are in its text.
+
+    With `on_key` it is the last key of the path itself that is wrong, not what stands under it.
+    """
 
     def __init__(
-        self, message: str, path: tuple[str | int, ...], start: int, end: int, help: str | None = None
+        self,
+        message: str,
+        path: tuple[str | int, ...],
+        start: int,
+        end: int,
+        help: str | None = None,
+        *,
+        on_key: bool = False,
     ) -> None:
         super().__init__(message, start, end, help)
         self.path = path
+        self.on_key = on_key
 
 
 class UnknownNameError(ExpressionError):

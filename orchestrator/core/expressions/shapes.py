@@ -98,9 +98,14 @@ def union(shapes: Iterable[Shape]) -> Shape:
     if len(different) == 1:
         return different[0]
     if all(set(variant) <= {"type", "const"} for variant in different):
-        names = sorted({str(variant["type"]) for variant in different if "type" in variant})
+        names = sorted({name for variant in different for name in _type_names(variant)})
         return {"type": names[0] if len(names) == 1 else names}
     return {"anyOf": different} if len(different) <= 8 else ANY
+
+
+def _type_names(shape: Shape) -> list[str]:
+    said = shape.get("type", [])
+    return said if isinstance(said, list) else [said]
 
 
 def without_null(shape: Shape) -> Shape:

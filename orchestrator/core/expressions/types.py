@@ -141,7 +141,9 @@ def _schema(value: Schema, path: Path, own_types: bool) -> Schema:
     for key in value:
         if key not in SCHEMA_WORDS:
             help = did_you_mean(str(key), SCHEMA_WORDS) or "the fields of an object stand under `properties`"
-            raise TypeFormError(f"`{key}` is not a word of JSON Schema", (*path, key), 0, len(str(key)), help)
+            raise TypeFormError(
+                f"`{key}` is not a word of JSON Schema", (*path, key), 0, len(str(key)), help, on_key=True
+            )
     schema: Schema = {}
     if "type" in value:
         schema.update(_type_word(value["type"], (*path, "type"), own_types))

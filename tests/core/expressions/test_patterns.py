@@ -39,7 +39,7 @@ TEXTS = st.text(alphabet="ab1 -\n.Cé_", min_size=1, max_size=12)
 
 
 @given(st.sampled_from(["", "(?i)", "(?m)", "(?s)", "(?im)"]), PATTERNS, TEXTS)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=settings().max_examples * 6)
 def test_it_finds_what_python_finds(flags: str, regex: str, text: str) -> None:
     assert matches(flags + regex, text) == (re.search(flags + regex, text) is not None)
 

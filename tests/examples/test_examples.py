@@ -48,7 +48,9 @@ class Project:
             stdin=subprocess.DEVNULL,
         )
         assert done.returncode == expect, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return Ran(done.returncode, json.loads(done.stdout) if done.stdout.strip()[:1] in ("{", "[") else None, done.stderr)
+        return Ran(
+            done.returncode, json.loads(done.stdout) if done.stdout.strip()[:1] in ("{", "[") else None, done.stderr
+        )
 
     def run(self, example: str, *arguments: str, expect: int = 0) -> Ran:
         return self.call("run", f"workflows/{example}.yaml", *arguments, expect=expect)
@@ -195,6 +197,14 @@ def daily_digest(project: Project) -> None:
     assert any(title in digest for title in TITLES)
 
 
+def plan_and_build(project: Project) -> None:
+    outputs = project.run("plan-and-build").outputs
+    assert (outputs["built"], outputs["given_up"]) == (["short", "long"], ["endless"])
+    assert "has 3 lines after 3 rounds" in outputs["report"]
+    files = {p.name: len(p.read_text().splitlines()) for p in (project.folder / ".whisper-flow").rglob("built/*")}
+    assert files == {"short": 1, "long": 3, "endless": 4}
+
+
 PROOFS: dict[str, Callable[[Project], None]] = {
     "quickstart.yaml": quickstart,
     "release-notes.yaml": release_notes,
@@ -206,6 +216,7 @@ PROOFS: dict[str, Callable[[Project], None]] = {
     "parts/measure-text.yaml": measure_text,
     "delegate-pause.yaml": delegate_pause,
     "pr-reviewer.yaml": pr_reviewer,
+    "plan-and-build.yaml": plan_and_build,
     "debate.yaml": debate,
     "extract-validate.yaml": extract_validate,
     "daily-digest.yaml": daily_digest,

@@ -109,6 +109,20 @@ async def test_a_cancelled_command_may_clean_up_within_its_grace(
     assert (tmp_path / "cleaned").read_text() == "cleaned\n"
 
 
+async def test_a_stopped_command_is_woken_to_clean_up(
+    processes: ReapedProcesses, witness: Witness, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "gate")
+    script = "trap 'echo cleaned > cleaned; exit' TERM; : > gate; kill -STOP $$; while :; do sleep 0.01; done"
+    running = asyncio.create_task(processes.run(["bash", "-c", script], env=witness.env, cwd=tmp_path))
+    await asyncio.to_thread((tmp_path / "gate").read_bytes)
+    await witness.until_stopped()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (tmp_path / "cleaned").read_text() == "cleaned\n"
+
+
 async def test_a_second_cancel_does_not_wait_for_the_grace(witness: Witness, tmp_path: Path) -> None:
     patient = ReapedProcesses(tmp_path / "state", grace=600.0)
     os.mkfifo(tmp_path / "gate")

@@ -18,7 +18,7 @@ class Witness:
         self.mark = uuid.uuid4().hex
         self.env = {"PATH": os.environ.get("PATH", os.defpath), "WITNESS": self.mark}
 
-    def alive(self) -> list[int]:
+    def alive(self, states: str = "RSDTtI") -> list[int]:
         needle = f"WITNESS={self.mark}".encode()
         found = []
         for entry in Path("/proc").iterdir():
@@ -29,7 +29,7 @@ class Witness:
                 state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
             except OSError:
                 continue
-            if marked and state not in "ZX":
+            if marked and state in states:
                 found.append(int(entry.name))
         return sorted(found)
 
@@ -40,6 +40,11 @@ class Witness:
             while len(alive := self.alive()) != count:  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_EVERY_S)
         return alive
+
+    async def until_stopped(self) -> None:
+        async with asyncio.timeout(WAIT_S):
+            while not self.alive("T"):  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_EVERY_S)
 
 
 def children(pid: int) -> list[int]:

@@ -28,6 +28,15 @@ from orchestrator.providers.embedded_models._reply import EmbeddedModel, Reply, 
 MODELS: Final = "orchestrator.providers.embedded_models"
 CHUNK_WORDS: Final = 3
 
+OWN_SETTINGS: Final = frozenset(
+    {"fail", "fail_times", "fail_when", "retry_after", "pace", "sentences", "labels", "keywords"}
+)
+COMMON_SETTINGS: Final = frozenset(
+    {"top_p", "top_k", "seed", "stop", "presence_penalty", "frequency_penalty", "reasoning_effort"}
+    | {"parallel_tool_calls"}
+)
+"""Taken and without effect, as `temperature` is: these programs never vary. Going live is then a change of the model alone."""
+
 _RAISED: Final = frozenset(
     {"rate_limited", "overloaded", "outage", "auth", "context_too_long", "refused", "timeout", "internal"}
 )
@@ -128,8 +137,7 @@ class Embedded:
     """Implements ports.Provider."""
 
     name = "embedded"
-    settings = frozenset({"fail", "fail_times", "fail_when", "retry_after", "pace", "sentences", "labels", "keywords"})
-
+    settings = OWN_SETTINGS | COMMON_SETTINGS
     takes_extra = False
 
     def check(self, model: str, options: ProviderOptions) -> None:

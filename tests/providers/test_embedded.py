@@ -51,6 +51,12 @@ class TestEmbedded(ProviderConformance):
         await chat.close()
 
 
+def test_ordinary_settings_are_taken_so_that_going_live_is_a_change_of_the_model_alone() -> None:
+    from orchestrator.providers._openai_chat import SETTINGS
+
+    assert set(SETTINGS) <= embedded.PROVIDER.settings
+
+
 def test_the_models_are_the_files() -> None:
     assert NAMES == ("classifier", "critic", "summarizer", "tool-caller", "writer")
 

@@ -12,7 +12,6 @@ import click
 from orchestrator.cli.catalogue import COMMANDS, LATER, overview
 from orchestrator.cli.session import Session
 from orchestrator.errors import UsageError
-from orchestrator.spec.suggest import did_you_mean
 
 _COUNT_BACK: Final = re.compile(r"-\d+")
 _HELP: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -125,6 +124,8 @@ class Group(click.Group):
         return super().resolve_command(ctx, args)
 
     def refuse(self, ctx: click.Context, name: str) -> None:
+        from orchestrator.spec.suggest import did_you_mean
+
         known = self.list_commands(ctx)
         raise UsageError(
             f"unknown command `{ctx.command_path} {name}`",
@@ -150,6 +151,8 @@ class Root(Group):
             raise UsageError(
                 f"`{name}` ({LATER[name]}) is not in this version yet", help="see `whisper-flow --help` for what is"
             )
+        from orchestrator.spec.suggest import did_you_mean
+
         near = did_you_mean(name, COMMANDS) or "see `whisper-flow --help`"
         file = Path(name)
         if file.suffix in (".yaml", ".yml") and file.exists():

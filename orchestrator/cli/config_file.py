@@ -30,7 +30,7 @@ class ConfigFile:
 
 def read_config(path: Path, environ: Mapping[str, str] = os.environ) -> ConfigFile:
     """Empty if there is no such file, or if it is broken: `validate` says what is wrong with it, and a run refuses it."""
-    from orchestrator.host.stamp import cache_folder
+    from orchestrator.host.project import cache_folder
 
     try:
         data = path.read_bytes()[:SIZE_MAX]

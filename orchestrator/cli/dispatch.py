@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -15,7 +16,6 @@ from orchestrator.cli.main import COMPLETION_VARIABLE
 from orchestrator.cli.session import Session
 from orchestrator.cli.terminal import Screen, clean
 from orchestrator.errors import WhisperFlowError
-from orchestrator.spec.suggest import did_you_mean
 
 REPORT_TO: Final = "please report it with what `--debug` prints (its paths and values may be private)"
 
@@ -23,6 +23,8 @@ REPORT_TO: Final = "please report it with what `--debug` prints (its paths and v
 def dispatch(args: list[str]) -> int:
     """The exit code of the command line `args`."""
     session = Session()
+    # Starting up makes many objects that stay: a collector that looks as often as usual only costs time.
+    gc.set_threshold(50_000, 20, 20)
     try:
         result = root().main(
             args, prog_name="whisper-flow", complete_var=COMPLETION_VARIABLE, standalone_mode=False, obj=session
@@ -85,6 +87,8 @@ def complain(err: Screen, message: str, remedy: str | None) -> None:
 
 
 def _usage(error: click.UsageError) -> tuple[str, str | None]:
+    from orchestrator.spec.suggest import did_you_mean
+
     path = error.ctx.command_path if error.ctx is not None else "whisper-flow"
     see = f"see `{path} --help`"
     if isinstance(error, click.NoSuchOption):

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli import exit_codes, formats, terminal
-from orchestrator.cli.endings import ending_of
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.interrupts import Interrupts
 from orchestrator.cli.person import whoami
@@ -54,7 +53,6 @@ def drive(driving: Driving, engine: ExecutionEngine, begin: Begin) -> int:
     """Begin a run and stay with it until it ends, parks or is interrupted; the exit code."""
     # What is loaded by now stays: the collector need not look at it again.
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
     try:
         return asyncio.run(_Drive(driving, engine).through(begin))
     finally:
@@ -176,23 +174,22 @@ class _Drive:
 
     def _finish(self, result: RunResult, signalled: ExitCode | None) -> int:
         interrupted = signalled is not None and result.status not in ("succeeded", "warned", "failed", "cancelled")
-        assert self.handle is not None
         status = "interrupted" if interrupted else result.status
-        self.renderer.end(
-            ending_of(
-                self.how.session,
-                self.how.run_dir(result.run_id),
-                self.handle.state.plan,
-                result,
-                status,
-                self.renderer.story,
-            )
-        )
+        if self.how.progress != "none":
+            self._tell_end(result, status)
         if self.how.result_out and result.status in ("succeeded", "warned"):
             show_outputs(self.how.session, result.outputs)
         if interrupted and signalled is not None:
             return signalled
         return exit_codes.of_run(result.status, result.failure)
+
+    def _tell_end(self, result: RunResult, status: str) -> None:
+        from orchestrator.cli.endings import ending_of
+
+        assert self.handle is not None
+        run_dir = self.how.run_dir(result.run_id)
+        plan = self.handle.state.plan
+        self.renderer.end(ending_of(self.how.session, run_dir, plan, result, status, self.renderer.story))
 
 
 @asynccontextmanager

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from orchestrator.cli.typed import NotOfTypeError, typed
 from orchestrator.errors import NotFoundError, UsageError
-from orchestrator.spec.suggest import did_you_mean
 
 ENV_PREFIX: Final = "WHISPER_FLOW_INPUT_"
 Schemas = Mapping[str, dict[str, Any]]
@@ -96,6 +95,8 @@ def _typed(text: str, name: str, schema: dict[str, Any], where: str, what: str =
 def _refuse_unknown(name: str, schemas: Schemas, what: str = "input") -> None:
     if name in schemas:
         return
+    from orchestrator.spec.suggest import did_you_mean
+
     known = ", ".join(f"`{one}`" for one in list(schemas)[:10])
     whole = "workflow" if what == "input" else "form"
     remedy = did_you_mean(name, schemas) or (f"its {what}s are {known}" if schemas else f"it takes no {what}s")

@@ -1,4 +1,4 @@
-"""The options and the stage that `run`, `resume` and `rerun` share: one way to show and drive a run in the foreground."""
+"""The stage that `run`, `resume` and `rerun` share: one way to show and drive a run in the foreground."""
 
 from __future__ import annotations
 
@@ -8,60 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-import click
-
-from orchestrator.cli import formats
-from orchestrator.cli.command import NameType
-from orchestrator.cli.driving import Begin, Driving, drive
-from orchestrator.cli.renderers.choose import PROGRESS_CHOICES, Progress, Renderer, chosen, make_renderer
+from orchestrator.cli.renderers.choose import Progress, Renderer, chosen, make_renderer
 from orchestrator.cli.session import Session
 from orchestrator.cli.terminal import can_ask
-from orchestrator.core.units import parse_duration
 
 if TYPE_CHECKING:
     from orchestrator import ExecutionEngine, RunHandle
+    from orchestrator.cli.driving import Begin
     from orchestrator.core.plan import Plan
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Duration(NameType):
-    """`30s`, `5m`: a duration with its unit."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        parse_duration(value)
-        return str(value)
-
-
-def driving_options(command: F) -> F:
-    """The options of every command that drives a run."""
-    options = [
-        click.option("--progress", type=click.Choice(PROGRESS_CHOICES), help="How to show the run.  [default: auto]"),
-        click.option(
-            "--json", "as_json", is_flag=True, help="The same as `--progress json`: every event as a line of JSON."
-        ),
-        click.option("-v", "--verbose", is_flag=True, help="Show what commands write, too."),
-        click.option("--no-ask", is_flag=True, help="Ask nothing here: a run that needs an answer parks, exit code 5."),
-        click.option(
-            "--delegate",
-            "delegates",
-            multiple=True,
-            metavar="MODULE:FUNCTION",
-            help="A delegate to hear the run's events.",
-        ),
-        click.option("--grace", type=Duration(), help="What running tasks get after Ctrl-C.  [default: 30s]"),
-        click.option(
-            "--synchronous", type=click.Choice(["full", "normal"]), help="`full` survives a power cut.  [default: full]"
-        ),
-    ]
-    options.append(click.option("--ready-fd", type=int, hidden=True))
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def load_quickly(file: Path, project: Path, renderer: Renderer) -> Plan:
@@ -79,6 +35,8 @@ def load_quickly(file: Path, project: Path, renderer: Renderer) -> Plan:
         gc.enable()
     warnings = sum(one.severity == "warning" for one in findings)
     if warnings:
+        from orchestrator.cli import formats
+
         renderer.notice(f"{formats.plural(warnings, 'warning')}: see `whisper-flow validate {file}`")
     return plan
 
@@ -91,7 +49,7 @@ class Stage:
     project: Path
     renderer: Renderer
     progress: Progress
-    grace: float
+    grace: str
     ask: bool
     synchronous: str
     delegates: tuple[str, ...]
@@ -110,12 +68,15 @@ class Stage:
 
     def drive(self, begin: Begin, *, after: int = 0) -> int:
         """Begin the run and stay with it; the exit code. `after`: the last event of a resumed run."""
+        from orchestrator.cli.driving import Driving, drive
+        from orchestrator.core.units import parse_duration
+
         engine = self.session.engine(self.project, synchronous=self.synchronous)
         driving = Driving(
             session=self.session,
             renderer=self.renderer,
             progress=self.progress,
-            grace=self.grace,
+            grace=parse_duration(self.grace),
             after=after,
             ask=self.ask,
             result_out=self.progress != "json",
@@ -170,7 +131,7 @@ def foreground(
             project=project,
             renderer=renderer,
             progress=kind,
-            grace=parse_duration(grace) if grace is not None else settings.grace,
+            grace=grace or settings.value("grace"),
             ask=can_ask() and not no_ask and kind in ("live", "plain"),
             synchronous=synchronous or settings.value("synchronous"),
             delegates=delegates,

@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from orchestrator.core.units import UnitError, parse_duration
 from orchestrator.errors import UsageError
-from orchestrator.spec.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from orchestrator.cli.config_file import ConfigFile
@@ -27,7 +25,7 @@ class Setting(NamedTuple):
     name: str
     default: Any
     read: Callable[[Any], Any]
-    """The value of what was written; ValueError or UnitError if it is none."""
+    """The value of what was written; ValueError if it is none."""
     description: str
 
     @property
@@ -60,6 +58,16 @@ def _at_least_one(value: Any) -> int:
     return number
 
 
+def _duration(value: Any) -> str:
+    from orchestrator.core.units import UnitError, parse_duration
+
+    try:
+        parse_duration(value)
+    except UnitError as error:
+        raise ValueError(f"{error.message}; {error.help}" if error.help else error.message) from None
+    return str(value)
+
+
 def _path(value: Any) -> str:
     if not isinstance(value, str | os.PathLike) or not str(value):
         raise ValueError("expected a path")
@@ -77,7 +85,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         "grace",
         "30s",
-        lambda value: (parse_duration(value), str(value))[1],
+        _duration,
         "How long running tasks may go on after a stop.",
     ),
     Setting("progress", "auto", _one_of("auto", "live", "plain", "json", "none"), "How a run is shown."),
@@ -100,11 +108,6 @@ class Settings:
     def value(self, name: str) -> Any:
         return self.resolved[name].value
 
-    @property
-    def grace(self) -> float:
-        """Seconds."""
-        return parse_duration(self.value("grace"))
-
     def for_engine(self) -> dict[str, Any]:
         """What an engine takes of the project's configuration, as plain values."""
         limits = {"processes": self.value("limits.processes"), "calls": self.value("limits.waiting_calls")}
@@ -120,7 +123,7 @@ def resolve(project: Path, flags: Mapping[str, Any], environ: Mapping[str, str] 
     Raises UsageError, naming the origin, for a value that is none.
     """
     from orchestrator.cli.config_file import read_config
-    from orchestrator.host.stamp import config_folder
+    from orchestrator.host.project import config_folder
 
     own = config_folder(environ) / "config.yaml"
     files = [
@@ -148,9 +151,8 @@ def _resolve_one(
 def _checked(setting: Setting, value: Any, origin: str) -> Resolved:
     try:
         return Resolved(setting.read(value), origin)
-    except (ValueError, UnitError) as error:
-        help = getattr(error, "help", None)
-        raise UsageError(f"`{setting.name}` from {origin} is {str(value)!r}: {error}", help=help) from None
+    except ValueError as error:
+        raise UsageError(f"`{setting.name}` from {origin} is {str(value)!r}: {error}") from None
 
 
 def _notes(project: Path, environ: Mapping[str, str]) -> list[str]:
@@ -158,8 +160,11 @@ def _notes(project: Path, environ: Mapping[str, str]) -> list[str]:
 
     known = {setting.variable for setting in SETTINGS}
     notes = []
-    for name in sorted(environ):
-        if name.startswith(ENV_PREFIX) and name not in known and not name.startswith(_OTHER_VARIABLES):
+    strange = [name for name in environ if name.startswith(ENV_PREFIX)]
+    for name in sorted(strange):
+        if name not in known and not name.startswith(_OTHER_VARIABLES):
+            from orchestrator.spec.suggest import did_you_mean
+
             near = did_you_mean(name, known)
             notes.append(f"the variable {name} sets nothing{f'; {near}' if near else ''}")
     for name in sorted(read_dotenv(project / ".env")):

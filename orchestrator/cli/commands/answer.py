@@ -14,8 +14,8 @@ from orchestrator.cli.commands.resume import drive_on
 from orchestrator.cli.commands.show import find_task
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.inputs import parse_pair
+from orchestrator.cli.options import driving_options
 from orchestrator.cli.person import whoami
-from orchestrator.cli.running import driving_options
 from orchestrator.cli.session import Session, current
 from orchestrator.cli.terminal import can_ask
 from orchestrator.errors import UsageError, WhisperFlowError

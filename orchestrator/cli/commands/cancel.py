@@ -9,8 +9,8 @@ import click
 from orchestrator.cli import formats
 from orchestrator.cli.command import RUN, Command
 from orchestrator.cli.exit_codes import ExitCode
+from orchestrator.cli.options import driving_options
 from orchestrator.cli.person import whoami
-from orchestrator.cli.running import driving_options, foreground
 from orchestrator.cli.session import current
 from orchestrator.errors import RunBusyError
 
@@ -34,6 +34,8 @@ def command(run: str, reason: str, **options: Any) -> int:
     if driven:
         session.err.line(f"run {formats.short(run_id)} is being cancelled; `watch` shows its end")
         return ExitCode.OK
+    from orchestrator.cli.running import foreground
+
     with foreground(session, project, title=view.name, workflow=view.workflow, **options) as stage:
         stage.plan_known(view.plan)
         try:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.command import RUN, TASK, Command
-from orchestrator.cli.inputs import collect
-from orchestrator.cli.running import driving_options, foreground, load_quickly
+from orchestrator.cli.options import driving_options
 from orchestrator.cli.session import current
 from orchestrator.errors import NotFoundError, UsageError
 
@@ -46,6 +45,8 @@ def command(run: str, from_task: str | None, failed: bool, version: str, pairs: 
     with session.reading() as engine:
         view = engine.inspect(engine.find_run(run))
     project = session.project()
+    from orchestrator.cli.running import foreground, load_quickly
+
     with foreground(session, project, title=view.name, workflow=view.workflow, **options) as stage:
         plan = load_quickly(_file(view, project), project, stage.renderer) if version == "latest" else view.plan
         stage.plan_known(plan)
@@ -59,6 +60,8 @@ def command(run: str, from_task: str | None, failed: bool, version: str, pairs: 
 
 def collect_given(plan: Plan, pairs: tuple[str, ...], project: Path) -> dict[str, Any]:
     """Only what was said now: the rest comes from the run."""
+    from orchestrator.cli.inputs import collect
+
     return collect(plan.inputs, pairs, None, project, environ={}, with_dotenv=False)
 
 

@@ -9,8 +9,8 @@ import click
 from orchestrator.cli import formats
 from orchestrator.cli.command import RUN, Command
 from orchestrator.cli.exit_codes import ExitCode
+from orchestrator.cli.options import driving_options
 from orchestrator.cli.person import whoami
-from orchestrator.cli.running import driving_options, foreground
 from orchestrator.cli.session import Session, current
 from orchestrator.errors import UsageError
 
@@ -45,6 +45,8 @@ def command(run: str, detach: bool, **options: Any) -> int:
 
 def drive_on(session: Session, view: RunView, options: dict[str, Any]) -> int:
     """Drive a recorded run on in the foreground; the exit code."""
+    from orchestrator.cli.running import foreground
+
     with foreground(session, session.project(), title=view.name, workflow=view.workflow, **options) as stage:
         stage.plan_known(view.plan)
         return stage.drive(lambda engine: engine.resume(view.run_id, park=not stage.ask), after=view.last)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.command import Command
-from orchestrator.cli.running import driving_options, foreground, load_quickly
+from orchestrator.cli.options import driving_options
 from orchestrator.cli.session import Session, current
 from orchestrator.errors import UsageError
 
@@ -53,6 +53,8 @@ def command(
     """
     session = current()
     project = session.project(file)
+    from orchestrator.cli.running import foreground, load_quickly
+
     with foreground(session, project, title=file.stem, workflow=str(file), **options) as stage:
         plan = load_quickly(file, project, stage.renderer)
         stage.plan_known(plan)

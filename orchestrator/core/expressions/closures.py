@@ -214,8 +214,8 @@ class Compiler:
         return run
 
     def _chain(self, node: Chain) -> Run:
-        first, start = self.compile(node.first), node.start
-        rest = [(operators.ARITHMETIC[op], self.compile(right), right.end) for op, right in node.rest]
+        first, start = self.needed(node.first), node.start
+        rest = [(operators.ARITHMETIC[op], self.needed(right), right.end) for op, right in node.rest]
 
         def run(c: Context) -> JSON:
             value = first(c)
@@ -232,6 +232,7 @@ class Compiler:
         operand = self.compile(node.operand)
         if node.op == "not":
             return lambda c: not operand(c)
+        operand = self.needed(node.operand)
         compute = operators.negate if node.op == "-" else operators.plus
 
         def run(c: Context) -> JSON:

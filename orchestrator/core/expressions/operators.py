@@ -176,6 +176,4 @@ def _refused(op: str, a: JSON, b: JSON, help: str | None = None) -> Fault:
 
 
 def _single(op: str, value: JSON) -> Fault:
-    if value is MISSING:
-        return Absent(f"the value after `{op}` is missing")
     return Fault(f"`{op}` does not take {kind(value)}")

@@ -138,6 +138,7 @@ class _Reader:
         self._flags()
         whole = self._alternatives()
         if self.at < len(self.text):
+            self.at += 1
             raise self._fault("`)` without its `(`")
         return whole
 
@@ -181,7 +182,6 @@ class _Reader:
             case "\\":
                 return self._escaped()
             case "*" | "+" | "?":
-                self.at -= 1
                 raise self._fault(f"`{c}` has nothing to repeat")
             case _:
                 return self._folded(c.__eq__)
@@ -313,7 +313,7 @@ class _Reader:
         return self.text[self.at - 1]
 
     def _fault(self, message: str, help: str | None = None) -> Fault:
-        return Fault(f"pattern, character {self.at + 1}: {message}", help)
+        return Fault(f"pattern, character {max(self.at, 1)}: {message}", help)
 
 
 def _anything(c: str) -> bool:

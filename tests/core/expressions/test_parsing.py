@@ -99,7 +99,7 @@ def test_expressions_read_as_in_jinja(text: str, value: object) -> None:
         ("${{ a }}", "this field holds an expression already, without `${{ }}`", "${{", "write it bare: `a`"),
         ("a + not b", "`not` cannot stand here", "not", "put it in brackets: `(not x)`"),
         (r"'\ud800'", r"`\ud800` is not a character", r"\ud800", None),
-        ("s | matches('(a')", "pattern, character 3: `(` without its `)`", "'(a'", None),
+        ("s | matches('(a')", "pattern, character 2: `(` without its `)`", "'(a'", None),
         (r"s | matches('\bx')", r"`\b` in quotes is a backspace", r"'\bx'", r"write `\\b` for the border of a word"),
         ("s | selectattr('a', 'like', 1)", "'like' is not a comparison", "'a'", None),
     ],

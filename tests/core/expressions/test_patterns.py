@@ -111,5 +111,5 @@ def test_patterns_that_take_others_for_ever_are_counted_in_steps(regex: str) -> 
 
 
 def test_the_place_of_a_bad_pattern_is_shown() -> None:
-    with pytest.raises(ExpressionError, match="pattern, character 5: `\\[` without its"):
+    with pytest.raises(ExpressionError, match="pattern, character 4: `\\[` without its"):
         evaluate("'x' | matches(r)", {"r": "ab[c"})

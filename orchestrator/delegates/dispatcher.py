@@ -98,12 +98,22 @@ class DelegateDispatcher:
     def _lane(self, hook: Hook) -> Lane:
         """The lane of the hook's delegate, which may have one already from another registration."""
         with self._lane_lock:
+            self._let_go_of_strangers()
             same = [lane for known, lane in self._lanes if known.target == hook.target]
             lane = same[0] if same else self._new_lane(hook)
             if not same:
                 self._lanes.append((hook, lane))
             self._lane_of[hook] = lane
         return lane
+
+    def _let_go_of_strangers(self) -> None:
+        """End the lanes of delegates that are registered no more and have heard all they were to hear. The lock is held."""
+        self._lane_of = {hook: lane for hook, lane in self._lane_of.items() if hook.manager.keeps(hook)}
+        kept = {id(lane) for lane in self._lane_of.values()}
+        for hook, lane in tuple(self._lanes):
+            if id(lane) not in kept and not lane.waiting():
+                lane.close()
+                self._lanes.remove((hook, lane))
 
     def _new_lane(self, hook: Hook) -> Lane:
         if hook.is_async:
@@ -220,6 +230,10 @@ class DelegateDispatcher:
         for known, asker in self._askers:
             if known.target == hook.target:
                 return asker
+        for known, asker in tuple(self._askers):
+            if not known.manager.keeps(known) and not asker.stuck:
+                asker.close()
+                self._askers.remove((known, asker))
         asker = Asker(hook.name, self._loop, self._manager.recheck)
         self._askers.append((hook, asker))
         return asker

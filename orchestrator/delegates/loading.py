@@ -1,4 +1,4 @@
-"""From what a user writes (`--delegate …`, `delegates:` in the configuration) to registered delegates.
+"""From what a user writes (`--delegate …`) to registered delegates.
 
     NAME                     a built-in delegate: log
     NAME:TEXT                a built-in delegate with its main option: trace:events.ndjson, webhook:https://…,

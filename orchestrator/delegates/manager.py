@@ -117,6 +117,10 @@ class DelegateManager:
         """Who is to be called for an event: registrations here first, then the parent's. A snapshot."""
         return self._routes.get(event_type, ())
 
+    def keeps(self, hook: Hook) -> bool:
+        """False once the registration was undone or replaced."""
+        return hook in self._hooks
+
     def subscribe(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed()` (from any thread; it must not block) when a registration changes here or above, or
         `recheck` is called. Returns the function that ends it.

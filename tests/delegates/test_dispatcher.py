@@ -349,3 +349,27 @@ async def test_closing_twice_is_harmless_and_nothing_is_told_or_asked_afterwards
     dispatcher.post([started(1)])
     assert await dispatcher.ask_controls() is NO_OBJECTION
     assert seen == []
+
+
+async def test_delegates_that_come_and_go_in_a_long_run_leave_no_threads_behind():
+    manager, heard = DelegateManager(), [0]
+    dispatcher = DelegateDispatcher(manager)
+    before = threading.active_count()
+    for _ in range(50):
+
+        def passing(sender: object, event_type: str, **payload: object) -> None:
+            heard[0] += 1
+
+        def asked(sender: object, control_type: str, **payload: object) -> bool:
+            return False
+
+        manager.register("task_execution_started", passing)
+        manager.register("engine_request_pause", asked)
+        dispatcher.post([started(1)])
+        assert not (await dispatcher.ask_controls(limit=10)).pause
+        assert await dispatcher.drain(10)
+        manager.unregister("task_execution_started", passing)
+        manager.unregister("engine_request_pause", asked)
+    assert heard == [50]
+    assert threading.active_count() - before <= 10
+    await dispatcher.close()

@@ -28,6 +28,8 @@ ALWAYS: Final = ("inputs", "env", "secrets", "run", "tasks")
 TRIGGER_NAMES: Final = ("event", "mail", "file", "webhook", "workflow")
 """What matched, in triggers and `wait` entries."""
 
+_IN_TASKS: Final = ("item", "index", "previous", "round")
+
 
 class Text:
     """A text of the file with expressions in it; read once, when somebody asks."""
@@ -170,6 +172,8 @@ class RuleContext:
         if name in ALWAYS or (text.triggers and name in TRIGGER_NAMES):
             return True
         site = text.site
+        if text.field == "defaults" and name in _IN_TASKS:
+            return True  # said for tasks that may well have items and rounds
         if site is None:
             return self.analysis.main.sites.get(name, False) if self.analysis.main is not None else False
         if site.inner is not None and text.field in ("until", "outputs") and name in site.inner.sites:

@@ -48,6 +48,6 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
 
 
 def _allowed(text: Text) -> bool:
-    if text.field in ("env", "mcp") or "env" in text.path[-3:-1]:
+    if text.field in ("env", "mcp") or (text.field == "defaults" and "env" in text.path):
         return True
     return text.site is not None and text.site.verb.name == "http" and text.field in ("http",)

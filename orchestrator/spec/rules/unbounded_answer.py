@@ -40,7 +40,7 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
             if isinstance(who, dict)
             else context.workflow.agents.get(str(who))
         )
-        if agent is None or _bounded(context, agent):
+        if agent is None or _bounded(context, agent) or _free(context, agent):
             continue
         seen.add(str(who))
         own = not inline and isinstance(context.data.get("agents"), dict) and who in context.data["agents"]
@@ -70,6 +70,14 @@ def _at(data: Any, path: Path) -> Any:
 def _costs(value: Any, key: str) -> bool:
     budget = value.get(key) if isinstance(value, dict) else None
     return isinstance(budget, dict) and any(budget.get(name) is not None for name in ("cost", "cost_per_day"))
+
+
+def _free(context: RuleContext, agent: dict[str, Any]) -> bool:
+    """Embedded models are small programs: nobody pays for them."""
+    config = agent.get("ai_config")
+    model = agent.get("model") or (config.get("model") if isinstance(config, dict) else None)
+    worker = context.workflow.workers.get(str(agent.get("worker")), {})
+    return str(model).startswith(("embedded/", "embedded:")) or worker.get("provider") == "embedded"
 
 
 def _bounded(context: RuleContext, agent: dict[str, Any]) -> bool:

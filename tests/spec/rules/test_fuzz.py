@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +14,9 @@ from hypothesis import strategies as st
 from orchestrator.spec.diagnostics import DiagnosticsError, has_errors
 from orchestrator.spec.fixes import apply_fixes
 from orchestrator.spec.load import workflow_from_text
+from orchestrator.spec.loader import load_document
 from orchestrator.spec.reports import render
+from orchestrator.spec.rules import all_rules
 from orchestrator.spec.validate import validate
 
 SEEDS = [
@@ -20,15 +25,17 @@ SEEDS = [
     if path.stem.split("-")[0] not in ("control", "not", "alias", "too", "byte", "carriage")
 ]
 WORDS = [
-    "${{ item }}", "${{ previous.x }}", "${{ tasks.a.status }}", "${{ inputs.x | default('') }}", "a.b[0].c", "a", "b", "item", "true", "null",
-    "{}", "[]", "''", "1", "1.5", "5m", "$1.00", "[a, b]", "{a: 1}", "{x: '${{ a }}'}", "string", "[string]", "{x: integer}", "a | b",
+    "${{ item }}", "${{ previous.x }}", "${{ tasks.a.status }}", "${{ inputs.x | default('') }}", "a.b[0].c", "a", "b", "item",
+    "true", "null",
+"{}", "[]", "''", "1", "1.5", "5m", "$1.00", "[a, b]", "{a: 1}", "{x: '${{ a }}'}", "string", "[string]", "{x: integer}", "a | b",
     "0 8 * * *", "@daily", "Europe/Rome", "openai/gpt-5", "x.yaml", "'${{ a.b | map(attribute=\"x\") }}'", "range(3)",
 ]  # fmt: skip
 KEYS = [
-    "run", "agent", "prompt", "set", "tasks", "foreach", "loop", "when", "after", "until", "max", "output", "inputs", "outputs", "env", "form",
-    "ask", "wait", "send", "http", "workflow", "end", "session", "as", "key", "item_after", "retry", "budget", "cost", "secrets", "agents",
-    "workers", "schedules", "cron", "timezone", "at", "wake_on", "mail", "defaults", "finally", "on_failure", "order", "model", "worker",
-    "output_schema", "type", "default", "optional", "resident", "schedule", "fallback", "sub_agents", "mailboxes", "budget", "python", "args",
+    "run", "agent", "prompt", "set", "tasks", "foreach", "loop", "when", "after", "until", "max", "output", "inputs",
+    "outputs", "env", "form", "ask", "wait", "send", "http", "workflow", "end", "session", "as", "key", "item_after",
+    "retry", "budget", "cost", "secrets", "agents", "workers", "schedules", "cron", "timezone", "at", "wake_on",
+    "mail", "defaults", "finally", "on_failure", "order", "model", "worker", "output_schema", "type", "default",
+    "optional", "resident", "schedule", "fallback", "sub_agents", "mailboxes", "python", "args",
 ]  # fmt: skip
 
 
@@ -54,6 +61,56 @@ def damaged(draw: st.DrawFn) -> str:
         else:
             text += f"\n  z{draw(st.integers(0, 3))}: {{{draw(st.sampled_from(KEYS))}: {draw(st.sampled_from(WORDS))}}}"
     return text
+
+
+def _trees() -> list[dict[str, Any]]:
+    """The seeds that can be read, and the examples of the pages, as data."""
+    trees = []
+    for text in [
+        *SEEDS,
+        *(rule.explanation.partition("Right:\n\n```yaml\n")[2].removesuffix("\n```") for rule in all_rules().values()),
+    ]:
+        try:
+            data = load_document(text.encode(), file="seed", tolerant=True).data
+        except DiagnosticsError:
+            continue
+        if isinstance(data, dict) and "tasks" in data:
+            trees.append(data)
+    return trees
+
+
+TREES = _trees()
+VALUES: list[Any] = [
+    *WORDS, *KEYS, None, True, False, 0, 1, -1, 1.5, [], {}, ["a", "b"], [1, [2]], {"a": 1}, {"x": "${{ a }}"}, {"type": "string"},
+    {"run": "echo"}, {"set": "${{ b }}"}, {"max": 3}, {"cost": "$1.00"}, [{"cron": "0 8 * * *"}], {"mail": "inbox"},
+]  # fmt: skip
+
+
+def _places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, one in items for place in _places(one, (*path, key)))]
+
+
+@st.composite
+def tampered(draw: st.DrawFn) -> str:
+    """A workflow whose values and keys were exchanged for others; written as JSON, so that it can always be read."""
+    tree = copy.deepcopy(draw(st.sampled_from(TREES)))
+    for _ in range(draw(st.integers(1, 4))):
+        path = draw(st.sampled_from(_places(tree)[1:] or [("tasks",)]))
+        holder = tree
+        for part in path[:-1]:
+            holder = holder[part]
+        value = copy.deepcopy(draw(st.sampled_from(VALUES)))
+        how = draw(st.integers(0, 3)) if isinstance(holder, dict) else 0
+        if how == 0 or path[-1] not in holder:
+            holder[path[-1]] = value
+        elif how == 1:
+            holder[draw(st.sampled_from(KEYS))] = value
+        elif how == 2:
+            holder[draw(st.sampled_from(KEYS))] = holder.pop(path[-1])
+        else:
+            del holder[path[-1]]
+    return json.dumps(tree, indent=1, ensure_ascii=False)
 
 
 def look(text: str) -> None:
@@ -82,6 +139,18 @@ def test_a_damaged_workflow_is_explained_and_what_is_valid_compiles(request: pyt
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(damaged())
+    def law(text: str) -> None:
+        look(text)
+
+    law()
+
+
+@pytest.mark.timeout(0)
+def test_a_workflow_with_exchanged_values_is_explained_or_compiles(request: pytest.FixtureRequest) -> None:
+    examples = 50_000 if request.config.getoption("--release", default=False) else 400
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(tampered())
     def law(text: str) -> None:
         look(text)
 

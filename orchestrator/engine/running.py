@@ -300,6 +300,11 @@ class RunHandle:
         await asyncio.shield(self._running.finished)
         return inspect.run_result(self._running.state, self._running.engine.journal)
 
+    async def finish(self) -> str:
+        """`wait`, for those who only want the run's status and not the views of its tasks."""
+        await asyncio.shield(self._running.finished)
+        return self._running.state.status
+
     async def watch(self, after: int = 0) -> AsyncIterator[StreamEvent]:
         """Events from number `after` on, live, until the run is over or let go of."""
         watcher = self._running.watcher(after)

@@ -65,7 +65,7 @@ class ReapedProcesses:
         on_output: Callable[[str, bytes], None] | None = None,
         secrets: Iterable[str] = (),
     ) -> ProcessResult:
-        request = {"argv": list(argv), "env": dict(env), "cwd": os.fspath(cwd)}
+        request = {"argv": list(argv), "env": dict(env), "cwd": _whole(cwd)}
         outputs = Outputs(Redactor(secrets), keep, log_dir, self._log_limit, on_output)
         return await self._perform(request, outputs, stdin=stdin, timeout=timeout)
 
@@ -84,7 +84,7 @@ class ReapedProcesses:
         secrets: Iterable[str] = (),
     ) -> ProcessResult:
         request = {"target": target, "arguments": arguments, "path": os.fspath(path), "env": dict(env)}
-        request["cwd"] = os.fspath(cwd)
+        request["cwd"] = _whole(cwd)
         outputs = Outputs(Redactor(secrets), keep, log_dir, self._log_limit, on_output)
         return await self._perform(request, outputs, stdin=b"", timeout=timeout, python=True)
 
@@ -153,6 +153,11 @@ class ReapedProcesses:
         if self._spawner is not None:
             self._spawner.close()
             self._spawner = None
+
+
+def _whole(folder: Path) -> str:
+    """From the root: the reaper stands elsewhere."""
+    return str(folder.absolute())
 
 
 def _result(answer: tuple[Any, ...], process: RunningProcess, request: dict[str, Any]) -> ProcessResult:

@@ -41,6 +41,7 @@ DESCRIPTORS_MAX = 8
 
 
 def main() -> None:
+    os.chdir("/")
     # Whatever the engine's own starter left open is nobody's business below us.
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     control = socket.socket(fileno=os.dup(0))

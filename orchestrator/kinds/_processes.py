@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestrator.errors import TaskError
-from orchestrator.host.environment import base_environment
 from orchestrator.host.terminal_text import clean_terminal
 from orchestrator.ports.services import ProcessResult
 from orchestrator.ports.task_kind import Attempt
@@ -22,10 +21,10 @@ META_LIMIT: Final = 64 * 1024
 
 
 def task_environment(attempt: Attempt) -> dict[str, str]:
-    """The base environment, what the task says (`pass_env` is in it), what it is told about itself. Makes the run's folder."""
+    """The attempt's environment and what a process is told about itself. Makes the run's folder."""
     attempt.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     return {
-        **base_environment(os.environ),
+        "PATH": os.defpath,
         **attempt.env,
         "WHISPER_RUN_ID": attempt.run_id,
         "WHISPER_TASK": attempt.task,

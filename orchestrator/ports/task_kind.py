@@ -78,7 +78,7 @@ class Attempt:
     """Idempotency key: the same for every attempt of one series (run, task, item, series)."""
     fields: dict[str, JSON]
     env: dict[str, str]
-    """The task's whole environment beyond the base one; secrets included, never to be logged."""
+    """The task's whole environment, base variables and secrets included; never to be logged."""
     secrets: tuple[str, ...]
     """Secret values that must not reach any output."""
     project: Path

@@ -82,10 +82,12 @@ async def test_a_cancel_ends_everything_before_it_returns(
 async def test_one_tasks_end_leaves_the_others_alone(
     processes: ReapedProcesses, witness: Witness, tmp_path: Path
 ) -> None:
-    other = Witness()
+    other, begun = Witness(), asyncio.Event()
+    script = "setsid -f sh -c 'echo in its session; exec sleep 600'; exec sleep 600"
     long = asyncio.create_task(
-        processes.run(["sh", "-c", "setsid -f sleep 600; exec sleep 600"], env=other.env, cwd=tmp_path)
+        processes.run(["sh", "-c", script], env=other.env, cwd=tmp_path, on_output=lambda *_: begun.set())
     )
+    await begun.wait()
     before = await other.until(2)
     await processes.run(["bash", "-c", "setsid -f sleep 600"], env=witness.env, cwd=tmp_path)
     assert witness.alive() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from orchestrator import registry
 from orchestrator.core.plan import Node
 from orchestrator.errors import ERROR_TYPES, TaskError
+from orchestrator.host.environment import base_environment
 from orchestrator.ports.services import AgentAnswer, AgentCall, ChildResult, Http, Processes, Services
 from orchestrator.ports.task_kind import Asking, Attempt, Ending, Outcome, Parked, Sleeping, Succeeded, TaskKind
 
@@ -68,7 +70,9 @@ class World:
             "services": Services(processes=self.processes, http=self.http, runs=self.runs, sessions=self.sessions),
             "publish": lambda type, data: self.published.append((type, data)),
         }
-        return Attempt(**(given | changes))
+        given |= changes
+        given["env"] = {**base_environment(os.environ), **given["env"]}
+        return Attempt(**given)
 
     async def perform(self, verb: str, fields: dict[str, Any], **changes: Any) -> Outcome:
         return await kind_of(verb).perform(self.attempt(verb, fields, **changes))
@@ -128,7 +132,7 @@ class KindConformance:
         attempt = world.attempt(self.verb, json.loads(json.dumps(self.fields)), env={"A": "1"})
         await kind_of(self.verb).perform(attempt)
         assert attempt.fields == self.fields
-        assert attempt.env == {"A": "1"}
+        assert attempt.env == base_environment(os.environ) | {"A": "1"}
 
     async def test_cancellation_ends_it_and_is_passed_on(self, world: World) -> None:
         task = asyncio.create_task(world.perform(self.verb, self.fields))

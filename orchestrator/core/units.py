@@ -6,7 +6,6 @@ All functions take what YAML gave (text or number) and raise UnitError, whose of
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -95,7 +94,7 @@ def parse_bytes(value: Any) -> int:
         help = f"did you mean `{found.group(1)}{better}`?" if found and better else "for example `10MiB`"
         where = found.span(2) if found and unit else (0, len(text))
         raise UnitError(f"`{text}` is not a size in bytes", *where, help)
-    return int(Decimal(found.group(1)) * _BYTES[found.group(2)])
+    return _times(found.group(1), _BYTES[found.group(2)])[0]
 
 
 def parse_count(value: Any) -> int:
@@ -108,10 +107,10 @@ def parse_count(value: Any) -> int:
         lower = {"K": "k", "m": "M"}.get(found.group(2)) if found else None
         help = f"did you mean `{found.group(1)}{lower}`?" if found and lower else "for example `400k` or `1.5M`"
         raise UnitError(f"`{text}` is not a count", 0, len(text), help)
-    count = Decimal(found.group(1)) * _COUNTS[found.group(2)]
-    if count != int(count):
+    count, rest = _times(found.group(1), _COUNTS[found.group(2)])
+    if rest:
         raise UnitError(f"`{text}` is not a whole number", 0, len(text))
-    return int(count)
+    return count
 
 
 def parse_money(value: Any) -> Money:
@@ -136,6 +135,12 @@ def format_duration(seconds: float) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
+
+
+def _times(decimal: str, factor: int) -> tuple[int, int]:
+    """The whole part of a decimal times a factor, and what is left of it, exactly."""
+    whole, _, fraction = decimal.partition(".")
+    return divmod(int(whole + fraction) * factor, int("1" + "0" * len(fraction)))
 
 
 def _text(value: Any, noun: str, likely: Any) -> str:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime, time
+from datetime import date, datetime, time
 from typing import Any, Final
 
 import msgspec
 
-from orchestrator.core.expressions.dates import is_date
 from orchestrator.core.expressions.values import JSON
 from orchestrator.core.units import UnitError, parse_duration
 
@@ -240,6 +239,13 @@ _CLOCK = re.compile(r"\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)?", re.AS
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]+")
 
 
+def _is_date(text: str) -> bool:
+    try:
+        return len(text) == 10 and text[4] == text[7] == "-" and date.fromisoformat(text) is not None
+    except ValueError:
+        return False
+
+
 def _is_time(text: str) -> bool:
     if not _CLOCK.fullmatch(text):
         return False
@@ -250,7 +256,7 @@ def _is_time(text: str) -> bool:
 
 
 def _is_datetime(text: str) -> bool:
-    if len(text) < 16 or text[10] not in "Tt " or not is_date(text[:10]) or not _CLOCK.fullmatch(text[11:]):
+    if len(text) < 16 or text[10] not in "Tt " or not _is_date(text[:10]) or not _CLOCK.fullmatch(text[11:]):
         return False
     try:
         return datetime.fromisoformat(text.upper()) is not None
@@ -271,7 +277,7 @@ def _is_email(text: str) -> bool:
 
 
 FORMATS: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
-    "date": (is_date, "a date such as 2025-06-30"),
+    "date": (_is_date, "a date such as 2025-06-30"),
     "time": (_is_time, "a time such as 08:30"),
     "date-time": (_is_datetime, "a date and time such as 2025-06-30T08:30:00Z"),
     "duration": (_is_duration, "a duration such as 90s or 1h30m"),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from orchestrator.core.expressions.faults import Fault
 from orchestrator.core.expressions.values import JSON, kind
@@ -104,6 +103,8 @@ def zone(name: JSON) -> tzinfo:
 def _zone(name: str) -> tzinfo:
     if name.upper() in ("UTC", "Z"):
         return UTC
+    from zoneinfo import ZoneInfo  # only where a zone other than UTC is named
+
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, LookupError):
@@ -129,11 +130,3 @@ def _moved(moment: datetime, plus: JSON) -> datetime:
     except (OverflowError, ValueError):
         raise Fault("the date is out of the calendar's years 1 to 9999") from None
     return moment
-
-
-def is_date(text: str) -> bool:
-    """`2025-06-30`, nothing else."""
-    try:
-        return len(text) == 10 and text[4] == text[7] == "-" and date.fromisoformat(text) is not None
-    except ValueError:
-        return False

@@ -6,7 +6,6 @@ import itertools
 import math
 from typing import Final
 
-from orchestrator.core.expressions.dates import now_text
 from orchestrator.core.expressions.faults import Fault, TooMuch
 from orchestrator.core.expressions.list_filters import LIST_FILTERS, list_of
 from orchestrator.core.expressions.signatures import REQUIRED, Signature
@@ -42,6 +41,8 @@ def product(context: Context, lists: dict[str, JSON]) -> list[JSON]:
 
 
 def _now(context: Context, tz: JSON) -> str:
+    from orchestrator.core.expressions.dates import now_text  # most runs need no calendar
+
     return now_text(context.now, tz)
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import quote, quote_plus
 
 import msgspec
 
-from orchestrator.core.expressions.dates import format_date
 from orchestrator.core.expressions.faults import Fault, TooMuch
 from orchestrator.core.expressions.patterns import pattern
 from orchestrator.core.expressions.signatures import REQUIRED, Signature
@@ -180,6 +177,8 @@ def _refuse_long_numbers(value: JSON) -> None:
 
 
 def _urlencode(context: Context, value: JSON) -> str:
+    from urllib.parse import quote, quote_plus  # here and below: modules that most runs do not need
+
     if isinstance(value, dict):
         pairs = [
             f"{_quoted(key, quote_plus)}={_quoted(to_text(part, context), quote_plus)}" for key, part in value.items()
@@ -205,12 +204,16 @@ def _utf8(text: str) -> bytes:
 
 
 def _sha256(context: Context, value: JSON) -> str:
+    import hashlib
+
     text = text_of("sha256", value)
     context.grow(len(text))
     return hashlib.sha256(_utf8(text)).hexdigest()
 
 
 def _date(context: Context, value: JSON, pattern: JSON, tz: JSON, plus: JSON) -> str:
+    from orchestrator.core.expressions.dates import format_date
+
     context.grow(len(pattern) if isinstance(pattern, str) else 0)
     return format_date(value, pattern, tz, plus)
 

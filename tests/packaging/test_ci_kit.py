@@ -127,6 +127,14 @@ def test_the_action_passes_a_good_file_given_by_path_and_needs_no_sarif(action: 
     assert not (action.runner / "output").exists()
 
 
+def test_the_action_takes_paths_on_lines_of_their_own(action: Action, theirs: Path):
+    done = action.step(
+        "validate", theirs, paths="workflows/good.yaml\nworkflows/broken.yaml\n", strict="false", sarif=""
+    )
+    assert done.returncode == 1
+    assert "workflows/broken.yaml" in done.stdout
+
+
 def test_a_path_input_is_never_read_as_shell_text(action: Action, theirs: Path):
     done = action.step("validate", theirs, paths="$(touch owned) ;touch owned", strict="false", sarif="")
     assert done.returncode != 0

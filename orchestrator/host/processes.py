@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -101,14 +102,15 @@ class ReapedProcesses:
     async def _perform(
         self, request: dict[str, Any], outputs: Outputs, *, stdin: bytes, timeout: float | None, python: bool = False
     ) -> ProcessResult:
-        request |= {"timeout": timeout, "grace": self._grace}
+        due = None if timeout is None else time.monotonic() + timeout
+        request |= {"due": due, "grace": self._grace}
         process = RunningProcess(outputs, stdin, python)
         try:
             self._hand_over(process)
             answer = await process.until_ended(frame(request))
         finally:
             process.close()
-        result = _result(answer, process, request)
+        result = _result(answer, process, request, timeout)
         if self._closed and result.exit_code in (143, 137):
             raise TaskError("cancelled", "the engine closed")
         return result
@@ -160,7 +162,9 @@ def _whole(folder: Path) -> str:
     return str(folder.absolute())
 
 
-def _result(answer: tuple[Any, ...], process: RunningProcess, request: dict[str, Any]) -> ProcessResult:
+def _result(
+    answer: tuple[Any, ...], process: RunningProcess, request: dict[str, Any], timeout: float | None
+) -> ProcessResult:
     stdout, stderr = process.streams
     match answer:
         case ("ended", status, timed_out, left):
@@ -177,7 +181,7 @@ def _result(answer: tuple[Any, ...], process: RunningProcess, request: dict[str,
                     "internal", f"processes {left} could not be ended: they hang in the kernel or are not ours"
                 )
             if timed_out:
-                raise ProcessTimeoutError(request["timeout"], result)
+                raise ProcessTimeoutError(timeout or 0.0, result)
             return result
         case ("failed", stage, number):
             raise _start_error(stage, number, request)

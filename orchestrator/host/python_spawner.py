@@ -25,7 +25,7 @@ class PythonSpawner:
         channel, far = socket.socketpair()
         root = str(Path(__file__).resolve().parent.parent.parent)
         argv = [sys.executable, "-P", "-c", _BOOT, root]
-        request = {"argv": argv, "env": base_environment(os.environ), "cwd": "/", "timeout": None, "grace": 1.0}
+        request = {"argv": argv, "env": base_environment(os.environ), "cwd": "/", "due": None, "grace": 1.0}
         null = os.open(os.devnull, os.O_RDWR)
         try:
             link.request([far.fileno(), theirs.fileno(), null, null])

@@ -7,8 +7,9 @@ It is a subreaper, so every orphan below it becomes its child; "all gone" is the
 
 Runs inside the reaper (`python -I -S`): standard library only.
 
-The channel (a stream socket to the engine) carries, towards us, one framed request and then single letters
-(`T` terminate, `K` kill); from us one framed answer: ("failed", stage, errno) or ("ended", status, timed out, pids left).
+The channel (a stream socket to the engine) carries, towards us, one framed request and then single letters (`T` terminate,
+`K` kill); from us one framed answer: ("failed", stage, errno) or ("ended", status, timed out, pids left). The request's
+`due` is on the monotonic clock, which all processes of a machine share: the time until we got to it counts as well.
 
 A `body` turns the forked child into the task, given the request and [stdin, stdout, stderr, …]; it never returns.
 """
@@ -155,9 +156,7 @@ class _Watch:
         self.timed_out = False
         self.answered = False
         self.phase = RUNNING
-        self.started = time.monotonic()
-        timeout: float | None = request["timeout"]
-        self.due = None if timeout is None else self.started + timeout
+        self.due: float | None = request["due"]
         self.killing_since = 0.0
         self.poll = select.poll()
         for descriptor in (channel.fileno(), life, alarm):

@@ -35,7 +35,14 @@ def task_environment(attempt: Attempt) -> dict[str, str]:
 
 
 def seconds_left(attempt: Attempt) -> float | None:
+    """What the attempt's timeout still allows; None for no limit."""
     return None if attempt.deadline is None else max(0.0, attempt.deadline - attempt.now)
+
+
+def process_timeout(attempt: Attempt) -> float | None:
+    """A moment less than that: the performer's own timer cancels us, and then what the process said last would be lost."""
+    left = seconds_left(attempt)
+    return None if left is None else left - min(left * 0.05, 0.05)
 
 
 def live_log(attempt: Attempt) -> Callable[[str, bytes], None]:

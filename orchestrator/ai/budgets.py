@@ -14,7 +14,7 @@ from orchestrator.core.budget import Account, Reservation, fits, money, refusal,
 from orchestrator.errors import TaskError, UsageError
 from orchestrator.ports.journal import Journal
 
-_LIMITS: Final = ("cost", "tokens", "turns")
+ROWS_MAX: Final = 1_000_000
 
 
 class Budgets:
@@ -29,7 +29,7 @@ class Budgets:
         """The account of that name, opened with `limits` ({cost, currency, tokens, turns, allow_unpriced}) when first asked.
 
         `streams` names the conversations whose spending already counts, so that a resumed run begins with what it spent:
-        one stream, or all below a prefix that ends in `/`.
+        one stream, or all below a prefix that ends in `/`; for `RUN/agent/` also those of the runs it called.
         """
         known = self._accounts.get(name)
         if known is not None:
@@ -88,12 +88,17 @@ class Budgets:
 
 
 def _take_over(account: Account, journal: Journal, streams: str) -> None:
-    for row in journal.rows(prefix=streams, limit=1_000_000):
+    for row in journal.rows(prefix=streams, limit=ROWS_MAX):
         if not streams.endswith("/") and row.stream != streams:
             continue
         account.cost_spent += int(row.summary.get("cost_counted", 0))
         account.tokens_spent += int(row.summary.get("tokens", 0))
         account.turns_spent += int(row.summary.get("requests", 0))
+    if streams.endswith("/agent/"):
+        # What the runs it called have spent is its spending too.
+        for row in journal.rows(parent=streams.removesuffix("/agent/"), limit=ROWS_MAX):
+            if "/" not in row.stream:
+                _take_over(account, journal, f"{row.stream}/agent/")
 
 
 def _money(cost: Any) -> int:

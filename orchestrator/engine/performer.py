@@ -67,6 +67,8 @@ class Surroundings:
     reusable: Mapping[str, AttemptSucceeded] = field(default_factory=dict)
     """Instance name → the result a rerun takes over."""
     from_run: str = ""
+    budgets: Callable[[], tuple[dict[str, JSON], ...]] = tuple
+    """What agents of this run draw on, outermost first."""
 
 
 class Performer:
@@ -148,7 +150,8 @@ class Performer:
         resolve = values.scope(task)
         fields = render_tree(node.fields, resolve, now=now)
         if node.verb == "agent":
-            fields = {**fields, "agents": values.state.plan.agents}
+            plan = values.state.plan
+            fields = {**fields, "agents": plan.agents, "workers": plan.workers, "budgets": around.budgets()}
         return Attempt(
             run_id=around.run_id,
             task=name,
@@ -178,7 +181,8 @@ class Performer:
     def _cache_key(self, attempt: Attempt) -> str:
         """By content: what is done, with which values and settings; never where it stands or when."""
         node = attempt.node
-        facts = (node.verb, node.digest, attempt.fields, attempt.env, str(attempt.cwd), node.output)
+        fields = {name: value for name, value in attempt.fields.items() if name != "budgets"}
+        facts = (node.verb, node.digest, fields, attempt.env, str(attempt.cwd), node.output)
         return hashlib.sha256(msgspec.msgpack.encode(facts, order="sorted")).hexdigest()
 
     # --- what comes out

@@ -21,6 +21,7 @@ from orchestrator.engine.gitinfo import git_status, head_commit
 from orchestrator.engine.inbox import Message
 from orchestrator.engine.performer import Performer, Surroundings
 from orchestrator.engine.queueing import Queue
+from orchestrator.engine.spending import budgets_of
 from orchestrator.engine.telling import engine_stopped, notifications
 from orchestrator.engine.values import Values, load
 from orchestrator.engine.views import RunResult, RunView, StreamEvent
@@ -57,6 +58,7 @@ class Running:
         self.manager = DelegateManager(engine.delegate_manager)
         self.handle = RunHandle(self)
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.reusable: Mapping[str, AttemptSucceeded] = {}
         self._inputs = inputs
         self._secrets = secrets
         self._claim = contextlib.ExitStack()
@@ -95,6 +97,8 @@ class Running:
         self._secrets = secrets
         assert state.start is not None
         self.parent = state.start.parent
+        if state.start.reuse is not None:
+            self.reusable = self.engine.results_of(load(self.engine.journal, state.start.reuse))
         if state.plan.concurrency is not None:
             self._queue = Queue(self.engine.journal, self.run_id, state.plan.concurrency, inputs)
 
@@ -120,6 +124,7 @@ class Running:
         )
         self._dispatcher = dispatcher
         self._task = asyncio.create_task(self._drive(self.actor, list(first)), name=f"run {self.run_id}")
+        self._task.add_done_callback(_looked_at)  # what it raised reaches whoever waits through `finished`
         started = asyncio.create_task(self._started.wait())
         await asyncio.wait({started, self._task}, return_when=asyncio.FIRST_COMPLETED)
         started.cancel()
@@ -201,7 +206,8 @@ class Running:
             find_kind=adapters.find_kind,
             publish=self._say,
             control=self._control,
-            reusable=self.engine.reused_results(self.state),
+            reusable=self.reusable,
+            budgets=lambda: budgets_of(self.run_id, self.state, self.engine.driving),
         )
 
     def _control(self) -> str | None:
@@ -279,6 +285,11 @@ class Running:
             self._task.cancel()
             with contextlib.suppress(BaseException):
                 await self._task
+
+
+def _looked_at(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 class RunHandle:

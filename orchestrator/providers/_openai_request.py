@@ -105,7 +105,7 @@ def settings(request: ChatRequest, profile: OpenAIModelProfile) -> tuple[OpenAIC
         translated["max_tokens"] = request.max_tokens
     if extra := request.settings.get("extra"):
         translated["extra_body"] = dict(extra)
-    return cast("OpenAIChatModelSettings", {"max_retries": 0, **translated}), list(dropped)
+    return cast("OpenAIChatModelSettings", translated), list(dropped)
 
 
 def _reasons(given: dict[str, Any], profile: OpenAIModelProfile) -> bool:

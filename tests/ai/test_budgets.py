@@ -26,6 +26,7 @@ from orchestrator.core.budget import (
 from orchestrator.core.messages import Usage
 from orchestrator.errors import TaskError, UsageError
 from orchestrator.ports.chat_model import ChatModelError
+from orchestrator.ports.journal import Batch, StreamRow
 from orchestrator.testing.scripted import Turn
 
 DEAR = {"input_per_token": 0.001, "output_per_token": 0.01}
@@ -156,6 +157,19 @@ async def test_a_resumed_run_begins_with_what_it_spent() -> None:
     with pytest.raises(TaskError, match="is left for run r1"):
         await world.sessions().run_turns(world.call(key="b", **call))
     assert len(world.model.requests) == 1
+
+
+async def test_a_resumed_run_also_counts_what_the_runs_it_called_have_spent() -> None:
+    world = World("x", "y")
+    agent = {"ai_config": {"max_tokens": 50}}
+    limits = {"budgets": ({"name": "run r1", "streams": "r1/agent/", "cost": 0.58},), "worker": worker()}
+    child = world.call(agent=agent, run_id="r2", key="a", **limits)
+    row = StreamRow(stream="r2", status="running", parent="r1")
+    world.journal.append(Batch(stream="r2", expected=0, count=1, payload=b"x", row=row), lambda error: None)
+    await world.sessions().run_turns(child)
+    world.start()
+    with pytest.raises(TaskError, match="is left for run r1"):
+        await world.sessions().run_turns(world.call(agent=agent, key="b", **limits))
 
 
 async def test_stopped_while_it_waits_for_budget_nothing_stays_reserved() -> None:

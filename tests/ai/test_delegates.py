@@ -9,6 +9,7 @@ import pytest
 from ai.test_loop import AddTool
 from ai.world import World
 
+from orchestrator.ai.record import read_session
 from orchestrator.delegates import DelegateManager, catalogue, check_payload
 from orchestrator.errors import TaskError
 from orchestrator.ports.chat_model import ChatModelError
@@ -78,6 +79,19 @@ async def test_every_point_of_a_conversation_is_told_in_order() -> None:
     assert ear.of("ai_loop.tool.call_generated")[0]["arguments"] == {"a": 1, "b": 2}
     assert [p["step_name"] for p in ear.of("ai_processing_step")] == ["retry", "tool"]
     assert ear.of("ai_loop_stopped")[0]["reason"] == "ended"
+
+
+async def test_an_answer_is_told_only_when_it_is_on_record() -> None:
+    world = World(Turn(tool_calls=[("add", {"a": 1, "b": 2})]), "Three.")
+    loop = world.loop(tools=[AddTool()])
+    on_record: list[list[str]] = []
+
+    def look(sender: Any, event_type: str, **payload: Any) -> None:
+        on_record.append([call.status for call in read_session(world.journal, "r1/agent/k").calls])
+
+    loop.delegate_manager.register("ai_response_received", look)
+    await loop.ask("?")
+    assert on_record == [["answered"], ["answered", "answered"]]
 
 
 async def test_a_repair_is_told() -> None:

@@ -27,6 +27,20 @@ tasks:
 outputs: {first: '${{ first }}', ok: '${{ second.ok }}'}
 """
 
+WORKER = """\
+name: live
+workers:
+  ours:
+    provider: custom
+    model_name: their-model
+    auth: {env_var: TEAM_KEY}
+    base_config: {base_url: 'URL'}
+    cost_metrics: {input_per_token: 1, output_per_token: 2}
+agents: {one: {worker: ours, ai_config: {max_tokens: 50}}}
+tasks: {first: {agent: one, prompt: Say one.}}
+outputs: {first: '${{ first }}', cost: '${{ tasks.first.cost | int }}'}
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -83,6 +97,36 @@ async def test_each_agent_of_a_run_reaches_the_provider_with_its_own_config(proj
     assert second["messages"][-1] == {"role": "user", "content": "Say two after One."}
     assert second["response_format"]["json_schema"]["schema"]["properties"] == {"ok": {"type": "boolean"}}
     assert "synthetic" not in out + err
+
+
+async def test_a_budget_stops_the_run_before_the_request_that_could_exceed_it(project: Path) -> None:
+    file = project / "workflows" / "live.yaml"
+    file.write_text(f"budget: {{cost: $0.000001}}\n{WORKFLOW}")
+    async with wire_server(text_reply("One.")) as wire:
+        code, _, err = await finished(project, "run", "workflows/live.yaml", **live(wire))
+    assert code == 6, err
+    assert "budget" in err
+    assert wire.received == []
+
+
+async def test_a_called_workflow_draws_on_its_callers_budget(project: Path) -> None:
+    (project / "workflows" / "outer.yaml").write_text(
+        "name: outer\nbudget: {cost: $0.000001}\ntasks: {inner: {workflow: workflows/live.yaml}}\n"
+    )
+    async with wire_server(text_reply("One.")) as wire:
+        code, _, err = await finished(project, "run", "workflows/outer.yaml", **live(wire))
+    assert code != 0
+    assert "budget" in err
+    assert wire.received == []
+
+
+async def test_a_worker_gives_its_agents_key_address_and_prices(project: Path) -> None:
+    async with wire_server(text_reply("One.")) as wire:
+        (project / "workflows" / "live.yaml").write_text(WORKER.replace("URL", wire.url))
+        code, out, err = await finished(project, "run", "workflows/live.yaml", TEAM_KEY="team-key-1")
+    assert (code, json.loads(out)) == (0, {"first": "One.", "cost": 35}), err
+    assert wire.received[0].headers["authorization"] == "Bearer team-key-1"
+    assert wire.received[0].body["model"] == "their-model"
 
 
 async def test_the_key_is_in_nothing_that_a_run_leaves_behind(project: Path) -> None:

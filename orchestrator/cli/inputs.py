@@ -80,9 +80,14 @@ def read_params(file: Path) -> dict[str, Any]:
 
 
 def _yaml(text: str, file: Path) -> Any:
+    from orchestrator.spec.diagnostics import DiagnosticsError
     from orchestrator.spec.loader import load_document
 
-    return load_document(text.encode(), file=str(file)).data
+    try:
+        return load_document(text.encode(), file=str(file)).data
+    except DiagnosticsError as error:
+        # Not a workflow that is invalid: an argument of this call.
+        raise UsageError(f"--params-file {error.message}", help=error.help) from None
 
 
 def _typed(text: str, name: str, schema: dict[str, Any], where: str, what: str = "input") -> Any:

@@ -124,7 +124,7 @@ class LiveRenderer:
             opened = [row for rows in self._with_text(now, width) for row in rows]
         if len(opened) > room:
             hidden = len(opened) - room + 1
-            opened = [*opened[: room - 1], self.screen.style(f"  … {hidden} more running", "dim")]
+            opened = [*opened[: room - 1], self.screen.style(cut(f"  … {hidden} more running", width), "dim")]
         rows = [self._header(now, width), *opened]
         return rows + self._ahead(width, room + 1 - len(rows))
 
@@ -187,7 +187,7 @@ class LiveRenderer:
         """What has not started, as far as there is room."""
         coming = self.outlook(self.story) if room > 0 else []
         if len(coming) > room:
-            more = self.screen.style(f"  … {len(coming) - max(room - 1, 0)} more waiting", "dim")
+            more = self.screen.style(cut(f"  … {len(coming) - max(room - 1, 0)} more waiting", width), "dim")
             coming, last = coming[: max(room - 1, 0)], [more]
         else:
             last = []

@@ -119,6 +119,18 @@ def test_links_between_pages_lead_somewhere(page: Path):
             assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
 
 
+def test_every_page_can_be_reached_from_the_readme():
+    reached, ahead = set(), [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        reached.add(page)
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+            linked = (page.parent / target).resolve()
+            if linked.suffix == ".md" and linked.exists() and linked not in reached:
+                ahead.append(linked)
+    assert [str(page.relative_to(ROOT)) for page in PAGES if page not in reached] == []
+
+
 def test_generated_pages_are_fresh():
     from importlib import util
 

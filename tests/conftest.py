@@ -19,6 +19,9 @@ _AS_IT_WAS = dict(os.environ)
 _NEVER_SEEN = ("WHISPER_FLOW_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "OLLAMA_")
 """Prefixes of variables that would change what a test sees, or let it spend money."""
 
+_MEANT_FOR_TESTS = ("WHISPER_FLOW_FIRST_SEED",)
+"""Where a harness goes on."""
+
 settings.register_profile("default", deadline=None, max_examples=100)
 settings.register_profile(
     "ci", deadline=None, max_examples=200, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -34,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("release" if config.getoption("--release") else "ci" if UNDER_CI else "default")
     home = Path(tempfile.mkdtemp(prefix="whisper-flow-tests-"))
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
-    for name in [n for n in os.environ if n.startswith(_NEVER_SEEN)]:
+    for name in [n for n in os.environ if n.startswith(_NEVER_SEEN) and n not in _MEANT_FOR_TESTS]:
         del os.environ[name]
     _move_into(home)
     os.environ["GIT_CONFIG_GLOBAL"] = str(home / "gitconfig")

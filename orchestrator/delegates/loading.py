@@ -96,7 +96,10 @@ def load_delegate(spec: str, project: Path) -> Delegate:
         except ModuleNotFoundError as error:
             missing = error.name or module_name
             where = f"below {str(project)!r} or installed" if module_name.startswith(missing) else "installed"
-            raise NotFoundError(f"delegate {spec!r}: no module {missing!r} is {where}") from error
+            from orchestrator.spec.suggest import did_you_mean  # only a mistake pays for it
+
+            near = did_you_mean(module_name, registry.names(BUILTIN))
+            raise NotFoundError(f"delegate {spec!r}: no module {missing!r} is {where}", help=near) from error
         except Exception as error:
             raise UsageError(f"delegate {spec!r}: importing {module_name} raised {error!r}") from error
     found: Any = module

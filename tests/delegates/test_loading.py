@@ -72,6 +72,7 @@ def test_a_function_of_one_parameter_registers_what_it_likes(project):
         ("pauses_for_tests:puase", NotFoundError, "no 'puase'", "`pause`"),
         ("pauses_for_tests:number", UsageError, "not callable", ""),
         ("nowhere_for_tests:x", NotFoundError, "no module 'nowhere_for_tests'", ""),
+        ("webhok:https://host", NotFoundError, "no module 'webhok'", "`webhook`"),
         ("broken_for_tests:x", UsageError, "not today", ""),
         ("needs_more_for_tests:x", NotFoundError, "a_module_nobody_has", ""),
     ],

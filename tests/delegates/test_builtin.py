@@ -82,9 +82,7 @@ async def test_log_writes_one_line_for_people_and_nothing_a_terminal_obeys(conte
     attach_delegate("log", manager, context)
     await tell(manager, DONE, ("engine_error_occurred", {"error_type": "x", "error_message": "a\x1b[2Jb\nc\u202e"}))
     first, second = written
-    assert first.endswith(
-        "task_execution_completed run_id=r1 task_id=build status=succeeded result_summary={'text': 'a b'}"
-    )
+    assert first.endswith('task_execution_completed task_id=build status=succeeded text="a b"')
     assert not any(c in second for c in "\x1b\n\u202e")
 
 

@@ -30,7 +30,7 @@ APPLICATION_ID: Final = 0x57464A31
 """Says whose file it is: "WFJ1"."""
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
-_WAL_KEPT_BYTES: Final = 8 * 1024 * 1024
+_WAL_KEPT_BYTES: Final = 2 * 1024 * 1024
 _PATIENCE_FOR_THE_LOCK: Final = 15.0
 """Seconds to wait for other processes to let a migration in."""
 

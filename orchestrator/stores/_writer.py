@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 GROUP_LIMIT: Final = 512
 """Writes in one transaction; the others wait for the next."""
+PAGE_BYTES: Final = 4096
 CHECKPOINT_PAGES: Final = 1000
-"""Pages in the WAL (4 KiB each) that call for a checkpoint."""
+"""Pages written into the WAL by us that call for a checkpoint."""
 CLOSING_PAGES: Final = 250
 """Pages left in the WAL for the next process to go on with; more are moved at closing."""
 STUBBORN_PAGES: Final = 16_000
@@ -48,7 +49,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         self._closed = False
         self._store: Store | None = None
-        self._wal = _WalWatch()
+        self._written = _Written()
         self._checkpoints: _Checkpoints | None = None
         self._thread: threading.Thread | None = None
         if threaded:
@@ -107,7 +108,7 @@ class Writer:
         if checkpoints is not None:
             checkpoints.close()
         with self._committing:
-            self._close_store(checkpoint=self._wal.pages >= CLOSING_PAGES)
+            self._close_store(checkpoint=self._pages() >= CLOSING_PAGES or self._wal_is_large())
 
     # Committing
 
@@ -115,7 +116,8 @@ class Writer:
         """One transaction for all; the verdict on each, in order. Also for tests that want to choose the group."""
         with self._committing:
             verdicts = self._transaction(group)
-            if self._wal.due() and not self._closed:
+            if not self._closed and self._pages() >= CHECKPOINT_PAGES:
+                self._written.begin_again()
                 self._checkpoint_soon()
         return verdicts
 
@@ -155,9 +157,18 @@ class Writer:
     def _open_store(self) -> Store:
         if self._store is None:
             db = self._connect()
-            db.set_wal_hook(self._wal)
+            self._written.reopened()
             self._store = Store(db)
         return self._store
+
+    def _pages(self) -> int:
+        return 0 if self._store is None else self._written.pages(self._store.db)
+
+    def _wal_is_large(self) -> bool:
+        """Many short-lived processes wrote a little each, and none of them enough to move it."""
+        with contextlib.suppress(OSError):
+            return os.stat(f"{self._path}-wal").st_size >= CHECKPOINT_PAGES * PAGE_BYTES  # noqa: PTH116
+        return False
 
     def _back_out(self, *, reopen: bool) -> None:
         """Undo a transaction. What we believed about the streams may be wrong now, so forget it."""
@@ -216,25 +227,25 @@ def _log() -> Logger:
     return logging.getLogger(__name__)
 
 
-class _WalWatch:
-    """SQLite's hook after each commit: how long the WAL is, and whether a checkpoint is due."""
+class _Written:
+    """How many pages we wrote into the WAL since the last checkpoint.
+
+    Counted by SQLite itself: its hook after each commit would ask for the interpreter lock once more.
+    """
 
     def __init__(self) -> None:
-        self.pages = 0
-        self._limit = CHECKPOINT_PAGES
+        self._before = 0
+        self._counted = 0
 
-    def __call__(self, db: apsw.Connection, name: str, pages: int) -> int:
-        if pages < self.pages:
-            self._limit = CHECKPOINT_PAGES
-        self.pages = pages
-        return apsw.SQLITE_OK
+    def pages(self, db: apsw.Connection) -> int:
+        self._counted = db.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE)[0]
+        return self._counted - self._before
 
-    def due(self) -> bool:
-        if self.pages < self._limit:
-            return False
-        # One that could not move everything is repeated after as much again, not at every commit.
-        self._limit = self.pages + CHECKPOINT_PAGES
-        return True
+    def begin_again(self) -> None:
+        self._before = self._counted
+
+    def reopened(self) -> None:
+        self._before = self._counted = 0
 
 
 class _Checkpoints:

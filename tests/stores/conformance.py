@@ -13,7 +13,7 @@ from orchestrator.errors import JournalConflictError, JournalError, RunBusyError
 from orchestrator.ports.journal import Batch, InboxMessage, Journal, StoredBatch, StreamRow
 
 NOW = 1_700_000_000.0
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Verdict:

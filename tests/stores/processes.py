@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PRELUDE = """
+PRELUDE = r"""
 import os, signal, sys, threading, time
 from pathlib import Path
 from orchestrator.errors import *
@@ -16,7 +18,7 @@ from orchestrator.ports.journal import *
 from orchestrator.stores.sqlite import SqliteJournal
 
 def say(text):
-    print(text, flush=True)
+    os.write(1, f"{text}\n".encode())  # a line is one write, whoever else writes
 
 def hear():
     return sys.stdin.readline().strip()
@@ -42,6 +44,7 @@ class Other:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def tell(self, line: str) -> None:
@@ -61,5 +64,6 @@ def others(state: Path, script: str, count: int = 1) -> Iterator[list[Other]]:
         yield started
     finally:
         for other in started:
-            other.process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(other.process.pid, signal.SIGKILL)  # its own children too
             other.process.communicate()

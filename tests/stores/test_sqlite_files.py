@@ -149,6 +149,15 @@ def test_the_wal_stays_bounded(journal: SqliteJournal, state: Path) -> None:
     assert (state / "journal.db-wal").stat().st_size < 12_000_000 < 600 * len(payload)
 
 
+def test_many_short_lives_leave_a_bounded_wal(state: Path) -> None:
+    payload = b"x" * 80_000
+    for number in range(150):
+        journal = SqliteJournal(state, synchronous="NORMAL")
+        append(journal, batch("r", number, payload=payload))
+        journal.close()
+    assert (state / "journal.db-wal").stat().st_size < 5_000_000 < 150 * len(payload)
+
+
 def test_a_stale_memory_of_a_row_is_noticed(state: Path) -> None:
     first, second = SqliteJournal(state), SqliteJournal(state)
     append(first, batch("r", 0))

@@ -129,6 +129,16 @@ async def test_a_worker_gives_its_agents_key_address_and_prices(project: Path) -
     assert wire.received[0].body["model"] == "their-model"
 
 
+async def test_an_agents_own_repair_holds_where_its_task_says_nothing(project: Path) -> None:
+    file = project / "workflows" / "live.yaml"
+    file.write_text(WORKFLOW.replace("two: {", "two: {repair: 0, "))
+    async with wire_server(text_reply("One."), text_reply("no json")) as wire:
+        code, _, err = await finished(project, "run", "workflows/live.yaml", **live(wire))
+    assert code == 1
+    assert "does not fit" in err
+    assert len(wire.received) == 2
+
+
 async def test_the_key_is_in_nothing_that_a_run_leaves_behind(project: Path) -> None:
     refused = error_reply(401, "invalid_api_key", f"Incorrect API key provided: {KEY}")
     async with wire_server(refused) as wire:

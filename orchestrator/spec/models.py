@@ -20,6 +20,7 @@ from orchestrator.spec.models_values import (
     TEXT,
     Duration,
     Name,
+    One,
     Positive,
     ResourceId,
     ScalarText,
@@ -30,6 +31,9 @@ from orchestrator.spec.models_values import (
 from orchestrator.spec.models_waits import Trigger
 
 SECRET_SOURCES = ("env", "dotenv", "file", "keyring", "vault")
+
+
+TaskMap = Annotated[dict[str, Any], Field(min_length=1)]
 
 
 class VaultSource(Strict):
@@ -78,7 +82,7 @@ class SecretSource(Strict):
 class Workflow(Strict):
     """A workflow file."""
 
-    version: Literal[1] = Field(1, description="Version of the language.")
+    version: One = Field(1, description="Version of the language.")
     name: str = optional(description="Title. Default: the file's name; the identity is always the path.")
     description: str = optional(description="What the workflow is for.")
     timezone: str = Field("UTC", description="IANA time zone of schedules and dates, for example `Europe/Rome`.")
@@ -109,9 +113,9 @@ class Workflow(Strict):
     defaults: dict[str, Any] = optional(
         description="Defaults: for all tasks (`tasks`), for agents (`agents`), for tasks of one verb (its name)."
     )
-    tasks: dict[str, Any] = optional(description="What to do: id → task.")
-    finally_: dict[str, Any] = optional(alias="finally", description="Tasks at the end of every run, however it ended.")
-    on_failure: dict[str, Any] = optional(description="Tasks after a failed run, before `finally`.")
+    tasks: TaskMap = optional(description="What to do: id → task.")
+    finally_: TaskMap = optional(alias="finally", description="Tasks at the end of every run, however it ended.")
+    on_failure: TaskMap = optional(description="Tasks after a failed run, before `finally`.")
 
 
 class Limits(Strict):
@@ -126,7 +130,7 @@ class Limits(Strict):
 class Project(Strict):
     """`config/whisper-flow.yaml`: what holds for every workflow of the project."""
 
-    version: Literal[1] = Field(1, description="Version of the language.")
+    version: One = Field(1, description="Version of the language.")
     limits: Limits = optional(description="What one engine does at the same time.")
     packages: list[str] = optional(description="Python packages that bring plug-ins. No other is ever loaded.")
     pass_env: list[Name] = optional(

@@ -26,6 +26,7 @@ from orchestrator.spec.models_values import (
     Size,
     Strict,
     Texts,
+    True_,
     exactly_one_of,
     not_together,
     optional,
@@ -159,7 +160,7 @@ class Auth(Strict):
 
     env_var: Name = optional(description="Name of an environment variable.")
     inline: str = optional(description="The key itself. Anybody who reads the file has it: a finding says so.")
-    none: Literal[True] = optional(description="No key is needed.")
+    none: True_ = optional(description="No key is needed.")
     config_path: str = optional(description="File that holds only the key and only its owner may read.")
     vault: Annotated[Annotated[str, TEXT] | Annotated[Vault, MAP], BY_KIND] = optional(description="A vault.")
 

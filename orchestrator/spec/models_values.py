@@ -21,7 +21,7 @@ from pydantic import (
     Tag,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from orchestrator.core.units import (
     BYTES_PATTERN,
@@ -187,7 +187,11 @@ DurationTemplate = Annotated[
     Any,
     _unit(parse_duration, "wf_duration", template=True),
     _text_schema(
-        _DURATION + r"|\$\{\{", "A duration needs its unit (90s, 5m, 2d); an expression stands in ${{ }}.", "90s", "5m", "2d"
+        _DURATION + r"|\$\{\{",
+        "A duration needs its unit (90s, 5m, 2d); an expression stands in ${{ }}.",
+        "90s",
+        "5m",
+        "2d",
     ),
 ]
 """A length of time, or an expression that gives one."""
@@ -266,13 +270,36 @@ ErrorTypes = Annotated[Annotated[ErrorType, TEXT] | Annotated[list[ErrorType], L
 """Error types (`error.type`): one or a list."""
 
 _PRIMITIVE: Final = {"type": "string", "minLength": 1}
+
+
+def _present(value: Any) -> Any:
+    if value is None:
+        raise PydanticCustomError("wf_type", "a type is missing", {})
+    return value
+
+
 TypeSpec = Annotated[
     Any,
+    PlainValidator(_present),
     WithJsonSchema(
         {"anyOf": [_PRIMITIVE, {"type": "array", "minItems": 1, "maxItems": 1}, {"type": "object"}], "title": "Type"}
     ),
 ]
 """A type: text such as `string`, `number 0..10`, `red | green`; `[type]`; `{name: type}`; or a JSON Schema."""
 
+
+def _only(wanted: Any) -> Any:
+    """Exactly this value: for Python 1, 1.0 and true are equal, for a file they are not."""
+
+    def check(value: Any) -> Any:
+        if type(value) is not type(wanted) or value != wanted:
+            raise PydanticKnownError("literal_error", {"expected": str(wanted).lower()})
+        return value
+
+    return Annotated[Any, PlainValidator(check), WithJsonSchema({"const": wanted})]
+
+
+One: Any = _only(1)
+True_: Any = _only(True)
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]

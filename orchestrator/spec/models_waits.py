@@ -19,6 +19,7 @@ from orchestrator.spec.models_values import (
     Positive,
     Strict,
     Texts,
+    True_,
     by_key,
     kind_of,
     optional,
@@ -126,7 +127,7 @@ class WebhookMatcher(MatcherBase):
 class ManualMatcher(MatcherBase):
     """When a person says so."""
 
-    manual: Literal[True] = Field(description="Always `true`.")
+    manual: True_ = Field(description="Always `true`.")
 
 
 MATCHERS: dict[str, type[MatcherBase]] = {

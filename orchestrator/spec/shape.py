@@ -91,12 +91,12 @@ def _workflow(document: Document) -> Iterator[Diagnostic]:
     known = {key: value for key, value in data.items() if not _free(key) and key not in reserved}
     yield from _fit(document, models.Workflow, known, ())
     yield from _defaults(document, data)
-    if not any(data.get(key) for key in ("tasks", "agents")) and not isinstance(data.get("tasks"), dict):
+    if "tasks" not in data and "agents" not in data:
         yield diagnostic(
             document,
             "WF202",
             "the file has neither `tasks` nor `agents`",
-            document.key_span(("tasks",)) if "tasks" in data else document.key_span(()),
+            document.key_span(()),
             label="nothing to do",
             help="add `tasks:`",
         )

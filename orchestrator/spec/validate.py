@@ -28,8 +28,11 @@ def _findings(workflow: Workflow) -> list[Diagnostic]:
 
     reading = workflow.document.diagnostics
     around = [*workflow.config.diagnostics, *shape_of_config(workflow)]
-    found = [*reading, *_not_caused_by(reading, [*workflow.shape, *_meaning(workflow)]), *around]
-    return suppress(workflow.document, found, complete=workflow.has_shape, known=all_rules)
+    # What the file means depends on what it is merged with: a broken `config/` is repaired first.
+    complete = workflow.has_shape and not has_errors(around)
+    meaning = () if has_errors(around) else _meaning(workflow)
+    found = [*reading, *_not_caused_by(reading, [*workflow.shape, *meaning]), *around]
+    return suppress(workflow.document, found, complete=complete, known=all_rules)
 
 
 def _meaning(workflow: Workflow) -> Iterator[Diagnostic]:

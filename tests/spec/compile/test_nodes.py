@@ -241,8 +241,10 @@ def test_a_plan_knows_the_rest_of_the_file() -> None:
         ("tasks: {t: {foreach: [1], set: 1, total_budget: {cost: $1}}}", "`total_budget`"),
         ("tasks: {t: {run: x, budget: {time: 1m}}}", "`budget` of anything but"),
         (
-            "workers: {f: {provider: local, model_name: m, rate_limits: {max_requests_per_day: 3}}}\n"
-            "agents: {w: {worker: f}}\ntasks: {t: {agent: w, prompt: x}}",
+            (
+                "workers: {f: {provider: local, model_name: m, rate_limits: {max_requests_per_day: 3}}}\n"
+                "agents: {w: {worker: f}}\ntasks: {t: {agent: w, prompt: x}}"
+            ),
             "`rate_limits` of worker `f`",
         ),
     ],

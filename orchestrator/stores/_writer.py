@@ -189,9 +189,11 @@ class Writer:
         if store is None:
             return
         if checkpoint:
-            # The next process can do it as well, so a full disk is no error here.
+            # Truncated, because the next process to open a WAL believes that nothing of it was moved yet. If others are
+            # busy with it, or the disk is full, this is theirs to do.
+            store.db.set_busy_timeout(0)
             with contextlib.suppress(apsw.Error):
-                store.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                store.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         with contextlib.suppress(apsw.Error):
             store.db.close()
 

@@ -144,7 +144,7 @@ def plant_one_transaction_a_statement(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_planted_bugs_are_seen(
     plant: Callable[[pytest.MonkeyPatch], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(AssertionError, match=r"found .*, allowed"):
+    with pytest.raises(AssertionError, match=r"found .*, allowed|somebody else"):
         cut_with_a_bug(plant, tmp_path, monkeypatch)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
+from unittest.mock import patch
 
 import apsw
 from stores.conformance import Verdict, batch, row
 
 from orchestrator.errors import JournalError, JournalFullError
 from orchestrator.ports.journal import Batch, Journal
+from orchestrator.stores import _writer
 from orchestrator.stores._batches import encode_summary
 from orchestrator.stores._writes import Append, Send
 from orchestrator.stores.memory import MemoryJournal
@@ -67,7 +69,9 @@ class Workload:
                 else:
                     self.certain = self.acknowledged
             case 1:
-                self.journal.close()
+                # Also as if much had been written: closing then moves and truncates the WAL.
+                with patch.object(_writer, "CLOSING_PAGES", self.random.choice((0, _writer.CLOSING_PAGES))):
+                    self.journal.close()
                 self.journal = self._open()
             case _:
                 self.commit([self._write() for _ in range(self.random.choice((1, 1, 1, 2, 5)))])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from orchestrator.ai.lazy import LazySessions
 from orchestrator.core.plan import Plan
 from orchestrator.delegates import DelegateManager
 from orchestrator.engine.children import ChildRuns
 from orchestrator.engine.engine import Adapters, Engine
+from orchestrator.errors import RunBusyError
 from orchestrator.host.clock import SystemClock
 from orchestrator.host.project import Project, find_project, open_state
 from orchestrator.ports.clock import Clock
@@ -64,12 +66,32 @@ class ExecutionEngine(Engine):
             find_kind=find_kind,
             environ=environ,
             processes_max=int(limits.get("processes", 8)),
-            calls_max=int(limits.get("calls", 64)),
+            calls_max=int(limits.get("waiting_calls", 64)),
             pass_env=tuple(settings.get("pass_env") or ()),
             own_journal=journal is None,
+            old_processes_gone=lambda: _old_processes_gone(folder),
             check_agents=lambda plan: _check_agents(plan, environ),
         )
         super().__init__(adapters, delegate_manager)
+        self._temporary = folder if journal is not None and state is None else None
+
+    async def close(self) -> None:
+        """As `Engine.close`; a state folder that only served a journal in memory goes as well."""
+        await super().close()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+OLD_PROCESSES_S: Final = 15.0
+
+
+def _old_processes_gone(state: Path) -> None:
+    from orchestrator.host.reaper_link import wait_old_reapers
+
+    if left := wait_old_reapers(state, OLD_PROCESSES_S):
+        raise RunBusyError(
+            "", f"processes that an engine which died had started and that cannot be ended ({', '.join(left)})"
+        )
 
 
 def _state_folder(project: Project, given: Path | None, *, in_memory: bool, environ: Mapping[str, str]) -> Path:

@@ -77,6 +77,8 @@ class RunActor:
         """The last turn was full: there is more to start."""
         self._taken: set[str] = set()
         self._attempts: dict[int, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        """Attempts that were cancelled and still put their things away."""
         self._timers: list[Timer] = []
         self._failure: BaseException | None = None
 
@@ -107,8 +109,9 @@ class RunActor:
         try:
             while True:
                 now = self._clock.now()
+                asks = self._knocked and (self._delegates.asks or DELEGATES in self.state.holds)
                 inputs, consumed = self._take(now)
-                if inputs or consumed or self._more:
+                if inputs or consumed or self._more or asks:
                     await self._turn(inputs, consumed, now)
                 if self._failure is not None:
                     raise self._failure
@@ -275,6 +278,8 @@ class RunActor:
     def _drop(self, effect: Effect) -> None:
         if isinstance(effect, Perform) and (attempt := self._attempts.pop(effect.task, None)) is not None:
             attempt.cancel()
+            self._ending.add(attempt)
+            attempt.add_done_callback(self._ending.discard)
 
     async def _attempt(self, task: int, number: int) -> None:
         try:
@@ -299,5 +304,6 @@ class RunActor:
         attempts = [attempt for attempt in self._attempts.values() if not attempt.done()]
         for attempt in attempts:
             attempt.cancel()
+        attempts.extend(self._ending)
         if attempts:
             await asyncio.gather(*attempts, return_exceptions=True)

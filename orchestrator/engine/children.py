@@ -14,6 +14,7 @@ from orchestrator.ports.services import ChildResult
 
 if TYPE_CHECKING:
     from orchestrator.engine.engine import Engine
+    from orchestrator.engine.running import RunHandle
 
 JSON = Any
 
@@ -37,36 +38,42 @@ class ChildRuns:
         if row is not None and row.ended_at is not None:
             return _result(inspect.run_result(fold(journal, run_id), journal))
         try:
-            if row is None:
-                parent = pinned_plan(journal, parent_run)
-                task = key.partition(":")[2]
-                handle = await self._engine.start(
-                    parent.children[workflow],
-                    inputs,
-                    run_id=run_id,
-                    trigger={"kind": "workflow", "of": parent_run, "task": task},
-                    parent=parent_run,
-                )
-            else:
-                handle = await self._engine.resume(run_id)
+            handle = await self._driven(run_id, workflow, inputs, parent_run, key, known=row is not None)
+            if detach:
+                return ChildResult(run_id=run_id, status="running", outputs={"run_id": run_id})
+            return _result(await handle.wait())
+        except asyncio.CancelledError:
+            self._let_go(run_id, parent_run)
+            raise
+
+    async def _driven(
+        self, run_id: str, workflow: str, inputs: dict[str, JSON], parent_run: str, key: str, *, known: bool
+    ) -> RunHandle:
+        try:
+            if known:
+                return await self._engine.resume(run_id)
+            return await self._engine.start(
+                pinned_plan(self._engine.journal, parent_run).children[workflow],
+                inputs,
+                run_id=run_id,
+                trigger={"kind": "workflow", "of": parent_run, "task": key.partition(":")[2]},
+                parent=parent_run,
+            )
         except JournalError:
             raise
         except WhisperFlowError as error:
             word: ErrorType = "auth" if error.exit_code == 4 else "invalid_input"
             raise TaskError(word, f"{workflow} could not start: {error.message}", help=error.help) from error
-        if detach:
-            return ChildResult(run_id=run_id, status="running", outputs={"run_id": run_id})
-        try:
-            return _result(await handle.wait())
-        except asyncio.CancelledError:
-            # Cut off by a stop, the child stays resumable as its caller is; cancelled for good, it goes with its caller.
-            parent_handle = self._engine.driving(parent_run)
-            if parent_handle is not None and not self._engine.closing:
-                if parent_handle.state.stop_until is not None:
-                    handle.stop(grace=0.0, by=parent_run)
-                else:
-                    handle.cancel(by=parent_run, reason="its caller was cancelled")
-            raise
+
+    def _let_go(self, run_id: str, parent_run: str) -> None:
+        """The call was cut off. By a stop, the child stays resumable as its caller is; cancelled for good, it goes with its caller."""
+        child, parent = self._engine.driving(run_id), self._engine.driving(parent_run)
+        if child is None or self._engine.closing:
+            return
+        if parent is not None and parent.state.stop_until is not None:
+            child.stop(grace=0.0, by=parent_run)
+        else:
+            child.cancel(by=parent_run, reason="its caller was cancelled")
 
 
 def _result(result: RunResult) -> ChildResult:

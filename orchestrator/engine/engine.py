@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from orchestrator.core.inputs import Recovered, StartRun
+from orchestrator.core.inputs import AttemptSucceeded, Recovered, StartRun
 from orchestrator.core.plan import Plan, encode_plan
 from orchestrator.core.run_state import RunState
 from orchestrator.delegates import DelegateManager
@@ -54,6 +54,8 @@ class Adapters:
     pass_env: tuple[str, ...] = ()
     own_journal: bool = True
     """Whether closing the engine closes the journal."""
+    old_processes_gone: Callable[[], None] = lambda: None
+    """Waits until the processes of engines that died are gone, so that no attempt is repeated beside its old self (rule 14)."""
     check_agents: Callable[[Plan], None] = lambda plan: None
     """Raises CredentialsError if a model that the plan names cannot be asked (no key)."""
 
@@ -115,6 +117,8 @@ class Engine:
         run_id = run_id or admission.new_run_id()
         secrets = self._secrets(plan)
         running = Running(self, run_id, RunState(plan), given, secrets, parent=parent)
+        if reused:
+            running.reusable = self.results_of(reused)
         running.claim()
         first = StartRun(
             run_id=run_id,
@@ -149,6 +153,7 @@ class Engine:
                 )
             self.adapters.check_agents(plan)
             assert state.start is not None
+            await asyncio.to_thread(self.adapters.old_processes_gone)
             running.recovered(state, load(self.journal, state.start.inputs), self._secrets(plan))
         except BaseException:
             running.release()
@@ -159,6 +164,8 @@ class Engine:
         self._runs[running.run_id] = running
         try:
             await running.begin(first, park=park)
+        except asyncio.CancelledError:
+            raise  # the run has begun all the same, and is driven
         except BaseException:
             self._runs.pop(running.run_id, None)
             raise
@@ -289,12 +296,8 @@ class Engine:
         dotenv = read_dotenv(root / ".env")
         return admission.resolve_secrets(plan, root, self.adapters.environ, dotenv)
 
-    def reused_results(self, state: RunState) -> Mapping[str, Any]:
-        """What a rerun takes over, read again from the run it came from; nothing if that run is gone."""
-        start = state.start
-        if start is None or start.reuse is None:
-            return {}
-        wanted = load(self.journal, start.reuse)
+    def results_of(self, wanted: Mapping[str, JSON]) -> Mapping[str, AttemptSucceeded]:
+        """What a rerun takes over ({from_run, tasks}), read from the run it came from; nothing if that run is gone."""
         try:
             old = fold(self.journal, wanted["from_run"])
         except NotFoundError:

@@ -19,7 +19,7 @@ from orchestrator.engine.actor import RunActor
 from orchestrator.engine.fold import fold
 from orchestrator.engine.gitinfo import git_status, head_commit
 from orchestrator.engine.inbox import Message
-from orchestrator.engine.performer import Performer, Surroundings
+from orchestrator.engine.performer import PROCESS_VERBS, Performer, Surroundings
 from orchestrator.engine.queueing import Queue
 from orchestrator.engine.spending import budgets_of
 from orchestrator.engine.telling import engine_stopped, notifications
@@ -106,6 +106,8 @@ class Running:
 
     async def begin(self, first: Sequence[AnyInput], *, park: bool) -> None:
         """Start the driver and return once its first turn is recorded (or it failed)."""
+        if PROCESS_VERBS & {node.verb for scope in self.state.plan.scopes for node in scope.nodes}:
+            self.engine.services.processes.warm()
         values = self._values()
         performer = Performer(values, self._surroundings(), self.engine.clock.now)
         dispatcher = DelegateDispatcher(self.manager, sender=self.engine, context={"run_id": self.run_id})

@@ -26,6 +26,10 @@ class ProcessResult:
 class Processes(Protocol):
     """Every process of an engine, started by one reaper that ends all descendants when told or when we die."""
 
+    def warm(self) -> None:
+        """A process will be wanted soon: get ready for it, without waiting."""
+        ...
+
     async def run(
         self,
         argv: list[str],

@@ -11,7 +11,17 @@ import msgspec
 
 from orchestrator.core.events import AnyEvent
 from orchestrator.core.expressions import render_tree
-from orchestrator.core.inputs import Answered, AnyInput, Cancel, ClearHold, GitKnown, Resolve, SetHold, Stop
+from orchestrator.core.inputs import (
+    Answered,
+    AnyInput,
+    AttemptSucceeded,
+    Cancel,
+    ClearHold,
+    GitKnown,
+    Resolve,
+    SetHold,
+    Stop,
+)
 from orchestrator.core.run_state import RunState, next_wake
 from orchestrator.delegates import DelegateDispatcher, DelegateManager
 from orchestrator.engine import inbox, inspect

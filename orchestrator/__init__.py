@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchestrator.bootstrap import ExecutionEngine as ExecutionEngine
+    from orchestrator.bootstrap import verify as verify
     from orchestrator.core.plan import Plan as Plan
     from orchestrator.delegates.catalogue import catalogue as catalogue
     from orchestrator.delegates.loading import attach_delegate as attach_delegate
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from orchestrator.spec.load import load_workflow as load_workflow
     from orchestrator.spec.plan_cache import load_plan as load_plan
     from orchestrator.spec.validate import validate as validate
-    from orchestrator.stores.sqlite import verify as verify
 
 _WHERE = {
     "DelegateContext": "ports.delegate",
@@ -75,7 +75,7 @@ _WHERE = {
     "load_plan": "spec.plan_cache",
     "load_workflow": "spec.load",
     "validate": "spec.validate",
-    "verify": "stores.sqlite",
+    "verify": "bootstrap",
 }
 
 __all__ = ["__version__", *_WHERE]

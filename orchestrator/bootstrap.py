@@ -25,6 +25,7 @@ from orchestrator.registry import find
 
 if TYPE_CHECKING:
     from orchestrator.ports.services import Sessions
+    from orchestrator.stores._verify import Finding
 
 Synchronous = Literal["FULL", "NORMAL"]
 
@@ -151,3 +152,11 @@ def _check_agents(plan: Plan, environ: Mapping[str, str]) -> None:
 
     check_agents(plan, environ)
     preload(plan)
+
+
+def verify(state: Path) -> list[Finding]:
+    """Everything that is wrong with a state folder, worst first; [] is a clean bill. Never raises for what it finds."""
+    from orchestrator.engine.blobs import blobs_named
+    from orchestrator.stores.sqlite import verify as verify_store
+
+    return verify_store(state, references=blobs_named)

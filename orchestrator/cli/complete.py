@@ -15,9 +15,8 @@ RUNS_MAX = 50
 
 def run_names(ctx: click.Context, incomplete: str) -> list[Any]:
     found: list[Any] = [CompletionItem("@last", help="the last run")] if "@last".startswith(incomplete) else []
-    with suppress(Exception):
-        session = ctx.ensure_object(Session)
-        rows = session.engine().runs(limit=RUNS_MAX)
+    with suppress(Exception), ctx.ensure_object(Session).reading() as engine:
+        rows = engine.runs(limit=RUNS_MAX)
         found += [
             CompletionItem(row.stream, help=f"{row.workflow} {row.status}")
             for row in rows
@@ -27,8 +26,7 @@ def run_names(ctx: click.Context, incomplete: str) -> list[Any]:
 
 
 def task_names(ctx: click.Context, incomplete: str) -> list[Any]:
-    with suppress(Exception):
-        engine = ctx.ensure_object(Session).engine()
+    with suppress(Exception), ctx.ensure_object(Session).reading() as engine:
         run = next(value for name, value in ctx.params.items() if name.startswith("run") and value)
         view = engine.inspect(engine.find_run(run))
         return [CompletionItem(task.name, help=task.status) for task in view.tasks if task.name.startswith(incomplete)]

@@ -26,22 +26,29 @@ def dispatch(args: list[str]) -> int:
     # Starting up makes many objects that stay: a collector that looks as often as usual only costs time.
     gc.set_threshold(50_000, 20, 20)
     try:
-        result = root().main(
-            args, prog_name="whisper-flow", complete_var=COMPLETION_VARIABLE, standalone_mode=False, obj=session
-        )
-        code = int(result) if isinstance(result, int) else ExitCode.OK
+        code = _invoke(args, session)
         sys.stdout.flush()
     except BrokenPipeError:
         _forget_stdout()
         return ExitCode.OK
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else ExitCode.OK
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort):
         session.err.line()
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence: a message and a code for everything
         return _explain(error, session)
     return code
+
+
+def _invoke(args: list[str], session: Session) -> int:
+    group = root()
+    if COMPLETION_VARIABLE in os.environ:
+        group.main(args, prog_name="whisper-flow", complete_var=COMPLETION_VARIABLE)
+    # Not `main`, which would take a closed pipe for an error.
+    with group.make_context("whisper-flow", list(args), obj=session) as context:
+        result = group.invoke(context)
+    return int(result) if isinstance(result, int) else ExitCode.OK
 
 
 def _explain(error: Exception, session: Session) -> int:

@@ -18,7 +18,7 @@ from orchestrator.cli import exit_codes, formats, terminal
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.interrupts import Interrupts
 from orchestrator.cli.person import whoami
-from orchestrator.cli.renderers.choose import Progress, Renderer
+from orchestrator.cli.renderers.choose import Progress, Renderer, SilentRenderer
 from orchestrator.cli.session import Session
 from orchestrator.errors import WhisperFlowError
 
@@ -109,15 +109,24 @@ class _Drive:
         """Show every event until the driver lets go; all of them are shown before this returns."""
         async for event in handle.watch(0):
             past = (event.get("seq") or self.how.after + 1) <= self.how.after
-            (self.renderer.recall if past else self.renderer.show)(event)
+            self._show(self.renderer.recall if past else self.renderer.show, event)
             if event.get("type") == "task_asked" and self.how.ask:
                 self._questions.put_nowait(event)
             self._told.set()
         return await handle.wait()
 
+    def _show(self, tell: Callable[[Any], None], what: Any) -> None:
+        """Tell what happened; a run goes on when whoever read about it has left (`run … --json | head -1`)."""
+        try:
+            tell(what)
+        except BrokenPipeError:
+            silent = SilentRenderer()
+            silent.story = self.renderer.story
+            self.renderer = silent
+
     async def _ticks(self) -> None:
         while True:
-            self.renderer.tick(time.time())
+            self._show(self.renderer.tick, time.time())
             await asyncio.sleep(self.renderer.interval)
 
     async def _ask_all(self) -> None:
@@ -178,7 +187,8 @@ class _Drive:
         if self.how.progress != "none":
             self._tell_end(result, status)
         if self.how.result_out and result.status in ("succeeded", "warned"):
-            show_outputs(self.how.session, result.outputs)
+            with suppress(BrokenPipeError):
+                show_outputs(self.how.session, result.outputs)
         if interrupted and signalled is not None:
             return signalled
         return exit_codes.of_run(result.status, result.failure)
@@ -189,7 +199,7 @@ class _Drive:
         assert self.handle is not None
         run_dir = self.how.run_dir(result.run_id)
         plan = self.handle.state.plan
-        self.renderer.end(ending_of(self.how.session, run_dir, plan, result, status, self.renderer.story))
+        self._show(self.renderer.end, ending_of(self.how.session, run_dir, plan, result, status, self.renderer.story))
 
 
 @asynccontextmanager

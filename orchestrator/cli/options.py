@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from orchestrator.cli.command import NameType
+from orchestrator.errors import UsageError
 
 PROGRESS_CHOICES = ("auto", "live", "plain", "json", "none")
 
@@ -20,9 +21,12 @@ class Duration(NameType):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from orchestrator.core.units import parse_duration
+        from orchestrator.core.units import UnitError, parse_duration
 
-        parse_duration(value)
+        try:
+            parse_duration(value)
+        except UnitError as error:
+            raise UsageError(f"`{value}`: {error.message}", help=error.help) from None
         return str(value)
 
 

@@ -31,6 +31,9 @@ def command(run: str, reason: str, **options: Any) -> int:
         engine.cancel(run_id, by=whoami(), reason=reason)
         driven = engine.journal.holder(run_id) is not None
         view = engine.inspect(run_id)
+    if view.ended_at is not None:
+        session.err.line(f"run {formats.short(run_id)} is {view.status}")
+        return ExitCode.OK
     if driven:
         session.err.line(f"run {formats.short(run_id)} is being cancelled; `watch` shows its end")
         return ExitCode.OK

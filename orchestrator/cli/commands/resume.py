@@ -32,8 +32,13 @@ def command(run: str, detach: bool, **options: Any) -> int:
         run_id = engine.find_run(run)
         view = engine.inspect(run_id)
         _refuse_over(session, view)
-        if "user" in view.holds:
+        if view.driver is None or "user" in view.holds:
+            # Also where the journal shows no hold yet: `pause` may lie in the inbox of a run that nobody drives.
             engine.unpause(run_id, by=whoami())
+        left = [name for name in view.holds if name != "user"]
+    if left:
+        release = session.command("pause", formats.short(run_id), "--name", left[0], "--release")
+        session.err.line(f"it stays held by {', '.join(f'`{name}`' for name in left)}; `{release}` takes a hold away")
     if view.driver is not None:
         return _already_driven(session, view)
     if detach:

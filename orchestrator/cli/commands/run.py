@@ -93,9 +93,12 @@ def _budget(text: str | None) -> dict[str, Any] | None:
     """The plan's budget key `cost`, as `--budget` overrides it."""
     if text is None:
         return None
-    from orchestrator.core.units import parse_money
+    from orchestrator.core.units import UnitError, parse_money
 
-    money = parse_money(text)
+    try:
+        money = parse_money(text)
+    except UnitError as error:
+        raise UsageError(f"--budget {text}: {error.message}", help=error.help) from None
     return {"cost": money.amount, "currency": money.currency}
 
 

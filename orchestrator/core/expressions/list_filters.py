@@ -11,7 +11,7 @@ from orchestrator.core.expressions.operators import ARITHMETIC, COMPARISONS
 from orchestrator.core.expressions.patterns import pattern
 from orchestrator.core.expressions.signatures import REQUIRED, Signature
 from orchestrator.core.expressions.suggestions import did_you_mean
-from orchestrator.core.expressions.values import JSON, MISSING, Context, item, kind, settled, to_text
+from orchestrator.core.expressions.values import JSON, MISSING, Context, item, kind, settled, to_text, weight
 
 Path = tuple[str | int, ...]
 
@@ -115,8 +115,8 @@ def _sort(context: Context, value: JSON, attribute: JSON, reverse: JSON) -> list
         raise Fault(f"`reverse` of `sort` is a boolean, not {kind(reverse)}")
     values = list_of("sort", value, context)
     # A sort looks at each element several times.
-    context.work(len(values) * len(values).bit_length() >> 2)
     keys = _sortable("sort", _keys("sort", values, attribute))
+    context.work((len(values) + weight(keys)) * len(values).bit_length() >> 2)
     order = sorted(range(len(values)), key=keys.__getitem__, reverse=reverse)
     return [values[i] for i in order]
 
@@ -132,6 +132,7 @@ def _frozen(value: JSON) -> object:
 
 def _unique(context: Context, value: JSON, attribute: JSON) -> list[JSON]:
     values = list_of("unique", value, context)
+    context.work(weight(values))
     seen: dict[object, JSON] = {}
     for element, key in zip(values, _keys("unique", values, attribute), strict=True):
         seen.setdefault(_frozen(key), element)
@@ -245,7 +246,7 @@ def _flatten(context: Context, value: JSON) -> list[JSON]:
 def _items(context: Context, value: JSON) -> list[JSON]:
     if type(value) is not dict:
         raise Fault(f"`items` takes a map, not {kind(value)}")
-    context.work(len(value))
+    context.work(3 * len(value))  # a new list for each pair
     return [[key, part] for key, part in value.items()]
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from orchestrator.core.expressions.closures import Compiler
 from orchestrator.core.expressions.faults import ExpressionError, Fault
-from orchestrator.core.expressions.nodes import For, If, Node, Output, Text
+from orchestrator.core.expressions.nodes import For, If, Node, Output, Text, children
 from orchestrator.core.expressions.values import JSON, Context, kind, to_text
 
 Piece = Callable[[Context], JSON]
@@ -92,11 +92,13 @@ class TemplateCompiler:
         body = TemplateCompiler(self.text, self.bound | {*node.names, "loop"}).text_of(node.body)
         otherwise = self.text_of(node.otherwise)
         names = (*node.names, "loop")
+        cost = 1 + _operations((*node.body, *(() if node.condition is None else (node.condition,))))
 
         def run(c: Context) -> str:
             elements = _elements(source(c), node)
             saved = [c.locals.get(name, _UNSET) for name in names]
             try:
+                _spend(c, node, cost * len(elements))
                 if condition is not None:
                     elements = [e for e in elements if _bind(c, node, e) and condition(c)]
                 texts = [_round(c, node, body, elements, i) for i in range(len(elements))]
@@ -129,12 +131,28 @@ def _elements(value: JSON, node: For) -> list[JSON]:
     raise ExpressionError(f"`for` goes over a list or map, not {kind(value)}", source.start, source.end)
 
 
-def _bind(c: Context, node: For, element: JSON) -> bool:
+def _operations(parts: tuple[Node, ...]) -> int:
+    """How many operations a round does at most; loops inside count their own rounds."""
+    count = 0
+    waiting = list(parts)
+    while waiting:
+        part = waiting.pop()
+        count += 1
+        if isinstance(part, For):
+            waiting += [part.source, *part.otherwise]
+        else:
+            waiting += children(part)
+    return count
+
+
+def _spend(c: Context, node: For, steps: int) -> None:
     try:
-        # A round costs a step for itself and for each part of its body.
-        c.work(1 + len(node.body))
+        c.work(steps)
     except Fault as fault:
         raise fault.at(node.source.start, node.source.end) from None
+
+
+def _bind(c: Context, node: For, element: JSON) -> bool:
     names = node.names
     if len(names) == 1:
         c.locals[names[0]] = element

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from orchestrator.core.expressions.faults import Absent, Fault
-from orchestrator.core.expressions.values import JSON, MISSING, Context, kind, number, to_text
+from orchestrator.core.expressions.values import JSON, MISSING, Context, kind, number, to_text, weight
 
 Operation = Callable[[Context, JSON, JSON], JSON]
 
@@ -102,37 +102,45 @@ def plus(value: JSON) -> JSON:
     raise _single("+", value)
 
 
+_LARGE: Final = frozenset({str, list, dict})
+
+
 def equal(context: Context, a: JSON, b: JSON) -> bool:
+    if type(a) in _LARGE and type(a) is type(b) and a is not b:
+        # Values of different length are told apart at once.
+        context.work(weight(a) if len(a) == len(b) else 0)
     return bool(a == b)
 
 
 def unequal(context: Context, a: JSON, b: JSON) -> bool:
-    return bool(a != b)
+    return not equal(context, a, b)
 
 
-def _ordered(op: str, a: JSON, b: JSON) -> None:
+def _ordered(context: Context, op: str, a: JSON, b: JSON) -> None:
     ta, tb = type(a), type(b)
+    if ta is str:
+        context.work(len(a) >> 6)
     if not ((ta in _NUMBERS and tb in _NUMBERS) or (ta is str and tb is str)):
         raise _refused(op, a, b, "only two numbers or two texts have an order")
 
 
 def less(context: Context, a: JSON, b: JSON) -> bool:
-    _ordered("<", a, b)
+    _ordered(context, "<", a, b)
     return bool(a < b)
 
 
 def less_equal(context: Context, a: JSON, b: JSON) -> bool:
-    _ordered("<=", a, b)
+    _ordered(context, "<=", a, b)
     return bool(a <= b)
 
 
 def greater(context: Context, a: JSON, b: JSON) -> bool:
-    _ordered(">", a, b)
+    _ordered(context, ">", a, b)
     return bool(a > b)
 
 
 def greater_equal(context: Context, a: JSON, b: JSON) -> bool:
-    _ordered(">=", a, b)
+    _ordered(context, ">=", a, b)
     return bool(a >= b)
 
 
@@ -140,7 +148,7 @@ def contains(context: Context, a: JSON, b: JSON) -> bool:
     """`a in b`: an element of a list, a part of a text, a key of a map."""
     match b:
         case list():
-            context.work(len(b) >> 3)
+            context.work((len(b) >> 3) + weight(a) * len(b))
             return a is not MISSING and a in b
         case str() if type(a) is str:
             context.work(len(b) >> 6)

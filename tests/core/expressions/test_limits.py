@@ -124,6 +124,31 @@ def test_loops_cost_steps_and_their_text_counts() -> None:
         render("{% for a in xs %}{% for b in xs %}${{ s }}{% endfor %}{% endfor %}", SCOPE)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{% if xs == same %}{% endif %}",
+        "{% if text == other %}{% endif %}",
+        "{% if 'zz' in text %}{% endif %}",
+        "{% if xs in lists %}{% endif %}",
+        "{% if text[1:] == '' %}{% endif %}",
+        "{% if m == twin %}{% endif %}",
+        "{% for k, v in m | items %}{% endfor %}",
+        "{% if xs | sort == [] %}{% endif %}",
+        "{% if lists | unique %}{% endif %}",
+        "${{ " + " + ".join(["1.5 * a"] * 500) + " }}",
+        "{% if [" + "a," * 1000 + "] == 1 %}{% endif %}",
+    ],
+)
+def test_what_takes_time_in_a_loop_costs_steps(body: str) -> None:
+    xs = list(range(20_000))
+    text = "x" * 2_000_000
+    m = {str(x): x for x in xs}
+    scope = {"xs": xs, "same": [*xs], "text": text, "other": text[:-1] + "y", "lists": [[*xs]], "m": m, "twin": {**m}}
+    with pytest.raises(LimitError, match="steps"):
+        render("{% for a in xs %}" + body + "{% endfor %}", scope)
+
+
 def test_limits_can_be_set_for_one_evaluation() -> None:
     small = Limits(steps=100, size=100, items=10)
     with pytest.raises(LimitError):

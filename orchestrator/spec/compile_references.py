@@ -62,7 +62,7 @@ def uses_of_template(text: str) -> tuple[Use, ...]:
     return _template_uses(text) if has_marks(text) else ()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
 def _template_uses(text: str) -> tuple[Use, ...]:
     try:
         return tuple(map(_use, references(parse_template(text))))
@@ -70,7 +70,7 @@ def _template_uses(text: str) -> tuple[Use, ...]:
         return ()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
 def uses_of_expression(text: str) -> tuple[Use, ...]:
     """The same for a bare expression."""
     try:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from orchestrator.spec import models
 from orchestrator.spec.diagnostics import Diagnostic, Label
@@ -19,7 +19,7 @@ from orchestrator.spec.loader import Document
 from orchestrator.spec.models_tasks import FOREACH_ONLY
 from orchestrator.spec.models_values import ID_PATTERN
 from orchestrator.spec.reserved import RESERVED_IDS
-from orchestrator.spec.shape_fields import names_of
+from orchestrator.spec.shape_fields import field_of, names_of
 from orchestrator.spec.shape_findings import Checked, around, bad_name, diagnostic, explain
 from orchestrator.spec.shape_words import Path, kind_word, place
 from orchestrator.spec.suggest import did_you_mean
@@ -53,7 +53,7 @@ def check_project(document: Document) -> list[Diagnostic]:
     data = document.data
     if not isinstance(data, dict):
         return [_not_a_map(document, "a project file")]
-    return [*_fit(document, models.Project, data, ()), *_defaults(document, data)]
+    return [*_fit_fields(document, models.Project, data), *_defaults(document, data)]
 
 
 def check_declarations(document: Document, noun: str) -> list[Diagnostic]:
@@ -89,7 +89,7 @@ def _workflow(document: Document) -> Iterator[Diagnostic]:
     for key in reserved:
         yield _reserved(document, (key,))
     known = {key: value for key, value in data.items() if not _free(key) and key not in reserved}
-    yield from _fit(document, models.Workflow, known, ())
+    yield from _fit_fields(document, models.Workflow, known)
     yield from _defaults(document, data)
     if "tasks" not in data and "agents" not in data:
         yield diagnostic(
@@ -123,6 +123,36 @@ def _reserved(document: Document, path: Path) -> Diagnostic:
         labels=around(document, path),
         help=models.INSTEAD[word],
     )
+
+
+def _fit_fields(document: Document, model: type[BaseModel], data: dict[Any, Any]) -> Iterator[Diagnostic]:
+    """Check a whole file field by field, so that only what is in it is built: the models of agents, workers and triggers
+    cost more than most files."""
+    checked = Checked(document, (), data, model)
+    for key, value in data.items():
+        check = _checker(model, key) if isinstance(key, str) else None
+        if check is None:
+            yield explain(checked, {"type": "extra_forbidden", "loc": (key,), "input": value})
+            continue
+        try:
+            check(value)
+        except ValidationError as error:
+            for one in error.errors(include_url=False):
+                yield explain(checked, {**one, "loc": (key, *one["loc"])})
+
+
+@functools.cache
+def _checker(model: type[BaseModel], name: str) -> Callable[[Any], Any] | None:
+    """Checks one field of a model; None if it has no such field."""
+    field = field_of(model, name)
+    if field is None:
+        return None
+    annotation: Any = field.annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation.model_validate
+    whole = Annotated[(annotation, *field.metadata)] if field.metadata else annotation
+    adapter: TypeAdapter[Any] = TypeAdapter(whole, config=ConfigDict(strict=True))  # type: ignore[arg-type]
+    return adapter.validate_python
 
 
 def _fit(document: Document, model: Any, data: Any, base: Path, **more: Any) -> list[Diagnostic]:

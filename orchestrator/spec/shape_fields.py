@@ -18,7 +18,7 @@ def model_at(annotation: Any, value: Any, path: tuple[str | int, ...]) -> type[B
     inner = value[part] if _has(value, part) else None
     if isinstance(resolved, type) and issubclass(resolved, BaseModel):
         field = field_of(resolved, str(part))
-        return None if field is None else model_at(_annotated(field), inner, rest)
+        return None if field is None else model_at(annotation_of(field), inner, rest)
     args = get_args(resolved)
     if get_origin(resolved) in (dict, list) and args:
         return model_at(args[-1], inner, rest)
@@ -57,7 +57,7 @@ def resolve(annotation: Any, value: Any) -> Any:
     return resolve(branches[0], value) if len(branches) == 1 else None
 
 
-def _annotated(field: FieldInfo) -> Any:
+def annotation_of(field: FieldInfo) -> Any:
     """A field's annotation with what pydantic took out of it (the discriminator)."""
     picked = [one for one in field.metadata if isinstance(one, Discriminator)]
     if field.discriminator is not None and not picked:

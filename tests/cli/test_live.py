@@ -36,8 +36,7 @@ class Terminal:
             elif up := re.fullmatch(r"\x1b\[(\d+)F", part):
                 self.row -= int(up[1])
                 assert self.row >= 0, "the cursor went above the screen"
-            elif part == "\x1b[J":
-                del self.rows[self.row + 1 :]
+            elif part == "\x1b[2K":
                 self.rows[self.row] = ""
             elif not part.startswith("\x1b"):
                 self.rows[self.row] += part

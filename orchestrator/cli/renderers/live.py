@@ -22,6 +22,7 @@ SORTED_MAX: Final = 500
 """So many open tasks are put below their outer ones; of more, the first are shown as they came."""
 
 _HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"
+_ERASED = "\x1b[2K\n"
 _NOWRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
 
@@ -107,12 +108,14 @@ class LiveRenderer:
         """Erase the last frame, let what is pending scroll away, draw the new frame: in one write."""
         if not (rows or self._drawn or self._pending):
             return
-        back = f"\x1b[{self._drawn}F" if self._drawn else "\r"
+        # Row by row, not "to the end of the screen": terminals that keep a cleared screen in their history would fill it.
+        up = f"\x1b[{self._drawn}F"
+        back = f"{up}{_ERASED * self._drawn}{up}" if self._drawn else "\r"
         past = "".join(f"{line}\n" for line in self._pending)
         frame = "".join(f"{row}\n" for row in rows)
         self._pending.clear()
         self._drawn = len(rows)
-        self.screen.write(f"{_BEGIN}{back}\x1b[J{past}{_NOWRAP}{frame}{_WRAP}{_END}")
+        self.screen.write(f"{_BEGIN}{back}{past}{_NOWRAP}{frame}{_WRAP}{_END}")
 
     # What stands in the frame.
 

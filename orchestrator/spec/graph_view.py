@@ -153,7 +153,7 @@ def _verb_words(node: Node) -> str:
     return node.verb
 
 
-_VARIABLE = re.compile(r"""(?:"\$\{?|\$\{)(\w+)(?:\}"?|")""")
+_VARIABLE = re.compile(r'"\$(\w+)"|\$\{(\w+)\}')
 
 
 def _script(fields: dict[str, Any]) -> str:
@@ -161,7 +161,8 @@ def _script(fields: dict[str, Any]) -> str:
     if "argv" in fields:
         return " ".join(map(str, fields["argv"]))
     values: dict[str, str] = fields.get("values") or {}
-    return _VARIABLE.sub(lambda found: values.get(found[1], found[0]), fields["script"]) if values else fields["script"]
+    script: str = fields["script"]
+    return _VARIABLE.sub(lambda found: values.get(found[1] or found[2], found[0]), script) if values else script
 
 
 def _short(text: str, most: int = 40) -> str:

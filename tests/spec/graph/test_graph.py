@@ -88,6 +88,11 @@ def test_groups_items_and_rounds_in_a_terminal() -> None:
     )
 
 
+def test_commands_are_shown_as_they_were_written() -> None:
+    command = 'echo "two ${{ a }}" ${{ a }} $HOME'
+    assert f"run {command}\n" in graph(plan_of(f"tasks:\n  a: {{set: 1}}\n  b:\n    run: {command}\n"))
+
+
 def test_a_terminal_without_such_characters_gets_others() -> None:
     text = graph(plan_of(NESTED), ascii_only=True)
     assert text.isascii()

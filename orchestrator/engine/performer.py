@@ -25,6 +25,7 @@ from orchestrator.core.inputs import (
 )
 from orchestrator.core.plan import Node
 from orchestrator.engine.evaluate import failure_of
+from orchestrator.engine.output_files import keep_files, mentions_files
 from orchestrator.engine.schemas import problems
 from orchestrator.engine.values import Values, store
 from orchestrator.errors import JournalError, TaskError, WhisperFlowError
@@ -131,6 +132,8 @@ class Performer:
             if limit.expired():
                 raise TaskError("timeout", f"not done within {node.timeout:g} s") from error
             raise TaskError("timeout", str(error) or "timed out") from error
+        if isinstance(outcome, Succeeded) and node.output is not None and mentions_files(node.output):
+            outcome.value = await asyncio.to_thread(self._keep_files, node.output, outcome.value, attempt)
         report = self._report(task, number, node, outcome)
         if key is not None and isinstance(report, AttemptSucceeded) and isinstance(report.value, bytes):
             kept = msgspec.msgpack.encode((report.value, report.meta if isinstance(report.meta, bytes) else b"{}"))
@@ -186,6 +189,10 @@ class Performer:
         return hashlib.sha256(msgspec.msgpack.encode(facts, order="sorted")).hexdigest()
 
     # --- what comes out
+
+    def _keep_files(self, schema: dict[str, JSON], value: JSON, attempt: Attempt) -> JSON:
+        roots = (self._around.project.root, self._around.run_dir)
+        return keep_files(schema, value, self._values.journal, roots, attempt.cwd)
 
     def _report(self, task: int, number: int, node: Node, outcome: Outcome) -> AnyInput:
         match outcome:

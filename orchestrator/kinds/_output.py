@@ -49,7 +49,7 @@ def json_value(text: str, where: str, schema: dict[str, JSON] | None) -> JSON:
 
     Raises TaskError `invalid_output` that names `where` and the place.
     """
-    if schema is not None and schema.get("type") == "string":
+    if schema is not None and (schema.get("type") == "string" or schema.get("format") == "file"):
         return text
     import json
 

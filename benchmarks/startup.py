@@ -1,4 +1,4 @@
-"""Whole processes, against `python -c pass` in the same run: --version, --help, validate of ten files, one-task run cold and warm, quickstart.
+"""Whole processes, against `python -c pass` in the same run: --version, --help, validate of ten files, runs cold and warm.
 
     python benchmarks/startup.py [--rounds 7]
 

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import random
 
-from orchestrator.core.plan import ORDER, SOFT, VALUE, Each, Effect, Loop, Need, Node, OnError, Plan, Retry, Scope, sealed
+from orchestrator.core.plan import (
+    ORDER,
+    SOFT,
+    VALUE,
+    Each,
+    Effect,
+    Loop,
+    Need,
+    Node,
+    OnError,
+    Plan,
+    Retry,
+    Scope,
+    sealed,
+)
 
 DEPTH_MAX = 3
 

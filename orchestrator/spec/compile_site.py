@@ -106,7 +106,7 @@ class SiteLowering:
         return name
 
     def later(self, what: str, path: tuple[str | int, ...]) -> None:
-        self._later[f"{what} ({self._workflow.file}:{self._workflow.document.line(path)})"] = None
+        self._later[f"{what} ({self._workflow.identity}:{self._workflow.document.line(path)})"] = None
 
     def not_yet(self) -> tuple[str, ...]:
         """One line for each thing that the file uses and this version cannot run."""

@@ -20,6 +20,7 @@ from orchestrator.spec.diagnostics import Diagnostic, has_errors
 from orchestrator.spec.loader import Document, load_document
 from orchestrator.spec.merge import merged, model_named
 from orchestrator.spec.places import find_project, identity_of
+from orchestrator.spec.places import shown as shown
 
 if TYPE_CHECKING:
     from orchestrator.spec.compile_graph import Analysis
@@ -190,14 +191,6 @@ def _near_file(project: Path, path: Path) -> str | None:
         return None
     names = {entry.name: entry for entry in folder.iterdir() if entry.suffix in (".yaml", ".yml")}
     return did_you_mean(path.name, names)
-
-
-def shown(path: Path) -> str:
-    """A path as people want to read it: below the working directory if it is there."""
-    try:
-        return path.resolve().relative_to(Path.cwd()).as_posix()
-    except ValueError:
-        return path.as_posix()
 
 
 def _maps(value: Any) -> Mapping[str, dict[str, Any]]:

@@ -65,6 +65,14 @@ def identity_of(file: Path, project: Path) -> str:
         return path.as_posix()
 
 
+def shown(path: Path) -> str:
+    """A path as people want to read it: below the working directory if it is there."""
+    try:
+        return path.resolve().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """The user's cache folder for this program; it need not exist. Whoever makes it gives it 0700."""
     given = environ.get("XDG_CACHE_HOME", "")

@@ -14,6 +14,8 @@ import os
 import stat
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +24,7 @@ import msgspec
 from orchestrator import __version__
 from orchestrator.core.plan import PLAN_FORMAT, Plan
 from orchestrator.spec.diagnostics import Diagnostic
-from orchestrator.spec.places import cache_folder, find_project, identity_of
+from orchestrator.spec.places import cache_folder, find_project, identity_of, shown
 
 if TYPE_CHECKING:
     from orchestrator.spec.load import Workflow
@@ -67,7 +69,8 @@ def load_plan(
     """
     found = _lookup(Path(path), project, folder)
     if found is not None:
-        return found.plan, found.diagnostics
+        root = _root(Path(path), project)
+        return found.plan, _with_files(found.diagnostics, lambda file: shown(root / file))
     from orchestrator.spec.compile import lower
     from orchestrator.spec.diagnostics import DiagnosticsError, has_errors
     from orchestrator.spec.load import load_workflow
@@ -96,7 +99,8 @@ def store_plan(workflow: Workflow, plan: Plan, diagnostics: list[Diagnostic], *,
     if sources is None:
         return False
     root = workflow.project
-    entry = _Entry(_program(), sources, [(name, _listing(root / name)) for name in _LISTED], plan, diagnostics)
+    kept = _with_files(diagnostics, lambda file: identity_of(Path(file), root))
+    entry = _Entry(_program(), sources, [(name, _listing(root / name)) for name in _LISTED], plan, kept)
     payload = _encode(entry)
     if len(payload) > ENTRY_BYTES_MAX:
         return False
@@ -111,7 +115,7 @@ def store_plan(workflow: Workflow, plan: Plan, diagnostics: list[Diagnostic], *,
 
 
 def _lookup(path: Path, project: str | os.PathLike[str] | None, folder: Path | None) -> _Entry | None:
-    root = Path(project).resolve() if project is not None else find_project(path)
+    root = _root(path, project)
     data = _read(_folder(folder) / _name(path.resolve(), root))
     if data is None or not data.startswith(_MAGIC):
         return None
@@ -123,6 +127,24 @@ def _lookup(path: Path, project: str | os.PathLike[str] | None, folder: Path | N
     except (msgspec.DecodeError, RecursionError):
         return None
     return entry if entry.plan.workflow == identity_of(path, root) and _is_current(entry, root) else None
+
+
+def _root(path: Path, project: str | os.PathLike[str] | None) -> Path:
+    return Path(project).resolve() if project is not None else find_project(path)
+
+
+def _with_files(diagnostics: list[Diagnostic], name: Callable[[str], str]) -> list[Diagnostic]:
+    """Findings with other names for their files: kept below the project, shown from the working directory."""
+    return [
+        replace(
+            one,
+            file=name(one.file),
+            labels=tuple(
+                label if label.file is None else replace(label, file=name(label.file)) for label in one.labels
+            ),
+        )
+        for one in diagnostics
+    ]
 
 
 def _is_current(entry: _Entry, root: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from orchestrator.spec.diagnostics import Diagnostic, DiagnosticsError
 from orchestrator.spec.loader import Document, load_document
-from orchestrator.spec.places import find_project
+from orchestrator.spec.places import find_project, shown
 
 CONFIG_FILE = "config/whisper-flow.yaml"
 EMPTY_FILE = "WF110"
@@ -88,8 +88,6 @@ def config_files(root: Path, folder: str) -> list[str]:
 
 
 def _read(config: ProjectConfig, path: str, kind: str) -> Document | None:
-    from orchestrator.spec.load import shown
-
     try:
         document = load_document(config.root / path, file=shown(config.root / path), tolerant=True)
     except DiagnosticsError as error:

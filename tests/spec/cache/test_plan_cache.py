@@ -135,6 +135,18 @@ def test_a_plan_of_a_broken_file_is_not_kept(main: Path, folder: Path) -> None:
         load_plan(main.with_name("none.yaml"), folder=folder)
 
 
+def test_findings_name_their_file_from_where_one_stands(
+    main: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main.write_text("agents: {unused: {model: embedded/writer}}\ntasks: {a: {set: 1}}\n")
+    monkeypatch.chdir(main.parent)
+    (first,) = load_plan(main, folder=folder)[1]
+    monkeypatch.chdir(main.parents[1])
+    (again,) = load_plan(main, folder=folder)[1]
+    assert (first.file, again.file) == ("main.yaml", "workflows/main.yaml")
+    assert first.code == again.code
+
+
 def test_entries_belong_to_their_owner_alone(main: Path, folder: Path) -> None:
     load_plan(main, folder=folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700

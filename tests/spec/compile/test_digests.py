@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from orchestrator.core.plan import Plan, decode_plan, encode_plan
 from orchestrator.spec.compile import lower
-from orchestrator.spec.load import workflow_from_text
+from orchestrator.spec.load import load_workflow, workflow_from_text
 
 BASE = """
 agents: {w: {model: embedded/writer, instructions: Be short.}}
@@ -71,3 +73,15 @@ def test_a_plan_has_the_same_bytes_each_time_and_survives_them() -> None:
     assert encode_plan(plan) == encode_plan(plan_of(BASE))
     assert decode_plan(encode_plan(plan)) == plan
     assert plan.digest != plan_of(BASE.replace("make a", "make b")).digest
+
+
+def test_a_plan_does_not_know_where_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans = []
+    for name in ("here", "there"):
+        file = tmp_path / name / "workflows" / "x.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text("tasks: {a: {tool: x}, b: {run: y}}\n")
+        plans.append(lower(load_workflow(file)))
+        monkeypatch.chdir(file.parent)
+        plans.append(lower(load_workflow("x.yaml")))
+    assert len({encode_plan(plan) for plan in plans}) == 1

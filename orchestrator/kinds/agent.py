@@ -53,7 +53,7 @@ def _call(attempt: Attempt) -> AgentCall:
         files=list(fields.get("files") or []),
         session=_text(session),
         output_schema=attempt.output_schema,
-        repair=fields.get("repair", agent.get("repair", 2)),
+        repair=int(fields.get("repair", agent.get("repair", 2))),
         deadline=attempt.deadline,
         publish=attempt.publish,
         control=attempt.control,

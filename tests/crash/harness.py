@@ -1,6 +1,6 @@
 """kill -9 of a real `whisper-flow run` at random moments, resumed until it ends, with an outside witness of every effect.
 
-The witness is a file outside the state folder: each task appends a line when it begins and one when it ends. After every kill the journal is
+The witness is a file outside the state folder: tasks append a line when they begin and one when they end. After every kill the journal is
 read back, and the invariants of `docs/explanation/durability.md` are checked against the witness. A seed decides the workload and
 every moment, so a failure is replayed by its seed.
 """

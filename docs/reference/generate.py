@@ -167,7 +167,11 @@ def commands_page() -> str:
         for name, known in entries.items():
             command = registry.load("orchestrator.cli.commands", known.module, "command", noun="command")
             context = click.Context(
-                command, info_name=f"whisper-flow {name}", terminal_width=100, max_content_width=100
+                command,
+                info_name=f"whisper-flow {name}",
+                terminal_width=100,
+                max_content_width=100,
+                help_option_names=["-h", "--help"],
             )
             text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
             parts.append(f"### {name}\n\n{known.summary}\n\n```text\n{text}\n```\n")

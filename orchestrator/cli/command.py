@@ -80,8 +80,8 @@ class Command(click.Command):
         shared: list[tuple[str, str]] = []
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
-                everywhere = param in self.shared or param.name == "help"
+            if record is not None and isinstance(param, click.Option):
+                everywhere = param in self.shared or bool({*param.opts} & {*ctx.help_option_names})
                 (shared if everywhere else own).append(record)
         for title, records in (("Options", own), ("Everywhere", shared)):
             if records:

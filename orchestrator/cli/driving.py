@@ -107,6 +107,8 @@ class _Drive:
 
     async def _follow(self, handle: RunHandle) -> RunResult:
         """Show every event until the driver lets go; all of them are shown before this returns."""
+        if self.how.progress == "none":
+            return await handle.wait()
         async for event in handle.watch(0):
             past = (event.get("seq") or self.how.after + 1) <= self.how.after
             self._show(self.renderer.recall if past else self.renderer.show, event)

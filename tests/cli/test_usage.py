@@ -107,3 +107,12 @@ def test_every_code_has_its_meaning_and_errors_use_no_other() -> None:
         kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.WhisperFlowError)
     ]
     assert {kind.exit_code for kind in kinds} <= {int(code) for code in ExitCode}
+
+
+def test_the_reference_page_is_the_table() -> None:
+    from tests.cli.conftest import ROOT
+
+    page = (ROOT / "docs" / "reference" / "exit-codes.md").read_text()
+    assert [row for row in page.splitlines() if row.startswith("| ")][1:] == [
+        f"| {code.value} | {meaning} |" for code, meaning in MEANINGS.items()
+    ]

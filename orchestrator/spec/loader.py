@@ -26,6 +26,8 @@ from orchestrator.spec.positions import PLAIN, LineIndex, TreeNode, content_star
 Path = Sequence[str | int]
 """Keys and indices from the top of a document to a value; empty: the whole document."""
 
+KEPT_MAX = 16
+
 
 class Document:
     """One loaded file. `diagnostics` are the findings that did not stop the reading (see `load_document`)."""
@@ -35,6 +37,7 @@ class Document:
         self.text = text
         self.data = data
         self.diagnostics = diagnostics
+        self._kept: dict[int, list[int] | None] = {}
         self.root = root
         """The tree as plain tuples (see `positions.TreeNode`)."""
 
@@ -120,12 +123,20 @@ class Document:
     def position_in(self, path: Path, offset: int, length: int = 1) -> Span:
         """Where `length` characters from `offset` of a scalar's value stand. What cannot be mapped: the whole scalar."""
         node = self.node(path)
-        offsets = value_offsets(self.text, node) if node is not None else None
+        offsets = self._offsets(node) if node is not None else None
         if offsets is None or not 0 <= offset < len(offsets):
             return self.value_span(path)
         last = min(offset + max(length, 1), len(offsets)) - 1
         start, end = offsets[offset], offsets[last] + (length > 0 and last < len(offsets) - 1)
         return self.lines.span(start, end)
+
+    def _offsets(self, node: TreeNode) -> list[int] | None:
+        """Kept for a few texts: many findings may stand in one."""
+        if node.start not in self._kept:
+            if len(self._kept) >= KEPT_MAX:
+                self._kept.clear()
+            self._kept[node.start] = value_offsets(self.text, node)
+        return self._kept[node.start]
 
     def scalars(self) -> Iterator[TreeNode]:
         """Every scalar of the file once, keys included, in no promised order."""

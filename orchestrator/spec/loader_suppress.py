@@ -6,6 +6,7 @@ Errors cannot be hidden, except those about security (WF7xx): a key that looks r
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -41,22 +42,28 @@ def suppress(
     if "wf:" not in document.text:
         return list(findings)
     suppressions = _read(document)
-    kept = [one for one in findings if one.file != document.file or not _hidden(one, suppressions)]
+    by_line: dict[int, list[_Suppression]] = {}
+    for suppression in suppressions:
+        by_line.setdefault(suppression.line, []).append(suppression)
+    kept = [one for one in findings if one.file != document.file or not _hidden(one, by_line.get(one.span.line, []))]
+    left = {(one.span.line, one.code) for one in kept}
+    codes = list(known()) if complete else []
     for one in suppressions:
         if not one.reason:
             kept.append(_without_reason(document, one))
         elif complete and not one.used:
-            kept.append(_unused(document, one, kept, known))
+            kept.append(_unused(document, one, left, codes))
     return kept
 
 
 def _read(document: Document) -> list[_Suppression]:
     found = list(_COMMENT.finditer(document.text))
-    inside = [(node.start, node.end) for node in document.scalars()] if found else []
+    scalars = sorted((node.start, node.end) for node in document.scalars()) if found else []
     made = []
     for comment in found:
         start = comment.start()
-        if any(a < start < b for a, b in inside):
+        before = bisect_left(scalars, (start,)) - 1
+        if before >= 0 and start < scalars[before][1]:
             continue  # text, not a comment
         line, column = document.lines.place(start)
         alone = not document.lines.line_text(line)[: column - 1].strip()
@@ -82,7 +89,7 @@ def _hidden(one: Diagnostic, suppressions: list[_Suppression]) -> bool:
         return False
     hidden = False
     for suppression in suppressions:
-        if suppression.line == one.span.line and one.code in suppression.codes and suppression.reason:
+        if one.code in suppression.codes and suppression.reason:
             suppression.used = hidden = True
     return hidden
 
@@ -96,17 +103,14 @@ def _without_reason(document: Document, one: _Suppression) -> Diagnostic:
     )  # fmt: skip
 
 
-def _unused(
-    document: Document, one: _Suppression, kept: list[Diagnostic], known: Callable[[], Iterable[str]]
-) -> Diagnostic:
-    codes = list(known())
+def _unused(document: Document, one: _Suppression, left: set[tuple[int, str]], codes: list[str]) -> Diagnostic:
     unknown = next((code for code in one.codes if code not in codes), None)
     shown = ", ".join(f"`{code}`" for code in one.codes) or "nothing"
     help: str | None = "remove it"
     fix: tuple[Edit, ...] | None = None
     if unknown is not None and codes:
         message, help = f"there is no rule `{unknown}`", did_you_mean(unknown, codes)
-    elif any(found.code in one.codes and found.span.line == one.line for found in kept):
+    elif any((one.line, code) in left for code in one.codes):
         message, help = f"{shown} is an error and cannot be hidden", "repair it"
     else:
         message, fix = f"nothing on this line gives {shown}", (Edit(one.span, ""),)

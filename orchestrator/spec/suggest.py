@@ -36,7 +36,12 @@ def suggest(wanted: str, known: Iterable[str]) -> list[str]:
 
 def did_you_mean(wanted: str, known: Iterable[str]) -> str | None:
     """The sentence for a diagnostic's `help`, or None when nothing is near."""
-    names = [f"`{name}`" for name in suggest(wanted, known)]
+    return sentence(suggest(wanted, known))
+
+
+def sentence(near: list[str]) -> str | None:
+    """`did you mean …?` for names that were found near."""
+    names = [f"`{name}`" for name in near]
     if not names:
         return None
     if len(names) == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ from orchestrator.core.expressions import (
 from orchestrator.spec.compile_graph import Analysis, ScopeSite, Site, find
 from orchestrator.spec.compile_references import EXPRESSIONS, STATIC, Path, texts_in
 from orchestrator.spec.diagnostics import Diagnostic, Label, Severity, Span
+from orchestrator.spec.suggest import sentence, suggest
 
 if TYPE_CHECKING:
     from orchestrator.spec.load import Workflow
@@ -28,6 +29,8 @@ ALWAYS: Final = ("inputs", "env", "secrets", "run", "tasks")
 TRIGGER_NAMES: Final = ("event", "mail", "file", "webhook", "workflow")
 """What matched, in triggers and `wait` entries."""
 
+COMPARISONS_MAX: Final = 50_000
+"""Of a mistyped name with a known one, in one file: about half a second."""
 _IN_TASKS: Final = ("item", "index", "previous", "round")
 
 
@@ -79,6 +82,7 @@ class RuleContext:
         self.kept: dict[str, object] = {}
         """What rules share: found by the first that asks."""
         self._said: dict[Site, dict[str, Any]] = {}
+        self._comparisons = COMPARISONS_MAX
 
     @property
     def document(self) -> Document:
@@ -125,6 +129,18 @@ class RuleContext:
 
     def finding(self, code: str, severity: Severity, message: str, span: Span, **more: Any) -> Diagnostic:
         return Diagnostic(code=code, severity=severity, message=message, file=self.document.file, span=span, **more)
+
+    # --- near names -------------------------------------------------------------------------------------------------------
+
+    def near(self, wanted: str, known: Collection[str]) -> list[str]:
+        """Near names, as long as somebody will read them: a file with thousands of unknown names gets them for the first."""
+        if self._comparisons < len(known):
+            return []
+        self._comparisons -= len(known)
+        return suggest(wanted, known)
+
+    def did_you_mean(self, wanted: str, known: Collection[str]) -> str | None:
+        return sentence(self.near(wanted, known))
 
     # --- texts ------------------------------------------------------------------------------------------------------------
 

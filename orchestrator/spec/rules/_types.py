@@ -67,7 +67,9 @@ class Types:
         self._values: dict[Site, Shape] = {}
         self._items: dict[Site, Shape] = {}
         self._sources: dict[Site, Shape] = {}
+        self._rounds: dict[Site, Shape] = {}
         self._prepared = False
+        self._filled = False
         self._shared: dict[str, Shape] = {}
 
     # --- names ------------------------------------------------------------------------------------------------------------
@@ -165,6 +167,14 @@ class Types:
 
     def previous(self, site: Site) -> Shape:
         """The round before: the inner tasks' values of a group without outputs; nothing is promised in the first round."""
+        # While the round itself is typed its tasks are not all known yet; what is known then must not be kept.
+        if not self._filled:
+            return ANY
+        if site not in self._rounds:
+            self._rounds[site] = self._previous(site)
+        return self._rounds[site]
+
+    def _previous(self, site: Site) -> Shape:
         if site.inner is None or site.task.get("outputs"):
             return ANY
         shapes = {name: union([self.value(inner), NULL]) for name, inner in site.inner.sites.items()}
@@ -201,6 +211,7 @@ class Types:
         for scope in (analysis.main, analysis.on_failure, analysis.on_finally):
             if scope is not None:
                 self._fill(scope)
+        self._filled = True
 
     def _fill(self, scope: ScopeSite) -> None:
         for site in ordered(scope).done:  # tasks on a cycle stay unknown

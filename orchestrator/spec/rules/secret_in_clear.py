@@ -47,7 +47,7 @@ LENGTH_MIN: Final = 8
 def check(context: RuleContext) -> Iterator[Diagnostic]:
     for key, value in context.data.items():
         if key != "secrets":
-            yield from _walk(context, value, (key,), "")
+            yield from _walk(context, value, (key,), key if key in _SECTIONS else "")
 
 
 def _walk(context: RuleContext, value: Any, path: Path, section: str) -> Iterator[Diagnostic]:
@@ -80,6 +80,8 @@ def _text(context: RuleContext, value: str, path: Path, section: str) -> Iterato
 def _suspicious(name: str, value: str) -> bool:
     if not (_NAMES.search(name) or name.lower() in _HEADERS):
         return False
+    if value.isdecimal() and "pass" not in name.lower():
+        return False  # `MAX_TOKENS: 4000000000` counts something
     return "${{" not in value and not _PLACEHOLDER.match(value) and not any(char.isspace() for char in value.strip())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zoneinfo
 from collections.abc import Iterator
 from typing import Final
@@ -11,7 +12,6 @@ from orchestrator.spec.diagnostics import Diagnostic
 from orchestrator.spec.rules._clocks import clocks
 from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
-from orchestrator.spec.suggest import did_you_mean
 
 CODE = "WF602"
 NAME = "timezone-name"
@@ -30,10 +30,8 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
     places += [(clock.get("timezone"), (*path, "timezone")) for clock, path in clocks(context)]
     for said, path in places:
         if isinstance(said, str) and not _exists(said):
-            known = zoneinfo.available_timezones()
-            cities = {name.rsplit("/", 1)[-1].casefold(): name for name in sorted(known) if "/" in name}
-            city = cities.get(said.replace(" ", "_").casefold())
-            help = f"did you mean `{city}`?" if city else did_you_mean(said, sorted(known))
+            city = _cities().get(said.replace(" ", "_").casefold())
+            help = f"did you mean `{city}`?" if city else context.did_you_mean(said, list(_cities().values()))
             yield context.finding(
                 CODE,
                 SEVERITY,
@@ -43,6 +41,13 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
             )
 
 
+@functools.cache
+def _cities() -> dict[str, str]:
+    """Last part of a zone's name → the name."""
+    return {name.rsplit("/", 1)[-1].casefold(): name for name in sorted(zoneinfo.available_timezones()) if "/" in name}
+
+
+@functools.cache
 def _exists(name: str) -> bool:
     try:
         zoneinfo.ZoneInfo(name)

@@ -9,7 +9,6 @@ from orchestrator.spec.diagnostics import Diagnostic
 from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
 from orchestrator.spec.rules._types import schema_of
-from orchestrator.spec.suggest import did_you_mean
 
 CODE = "WF409"
 NAME = "trigger-inputs"
@@ -41,7 +40,7 @@ def _entry(
         if name not in inputs:
             yield context.finding(
                 CODE, SEVERITY, f"the workflow has no input `{name}`", context.key((*path, "inputs", name)),
-                help=did_you_mean(name, inputs),
+                help=context.did_you_mean(name, inputs),
             )  # fmt: skip
     missing = [name for name, said in inputs.items() if name not in given and _needed(said)]
     if missing:

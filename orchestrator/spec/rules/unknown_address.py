@@ -9,7 +9,6 @@ from orchestrator.spec.diagnostics import Diagnostic
 from orchestrator.spec.rules._agents import addresses
 from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
-from orchestrator.spec.suggest import did_you_mean
 
 CODE = "WF503"
 NAME = "unknown-address"
@@ -26,5 +25,5 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
     known = [*context.workflow.mailboxes, *context.workflow.agents]
     for name, path, _ in addresses(context):
         if name not in known:
-            help = did_you_mean(name, known) or f"declare it: `mailboxes: [{name}]`"
+            help = context.did_you_mean(name, known) or f"declare it: `mailboxes: [{name}]`"
             yield context.finding(CODE, SEVERITY, f"unknown address `{name}`", context.value(path), help=help)

@@ -9,7 +9,6 @@ from orchestrator.spec.diagnostics import Diagnostic
 from orchestrator.spec.rules._agents import agent_mentions
 from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
-from orchestrator.spec.suggest import did_you_mean
 
 CODE = "WF501"
 NAME = "unknown-agent"
@@ -27,5 +26,5 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
     agents = context.workflow.agents
     for name, path, _ in agent_mentions(context):
         if name not in agents:
-            help = did_you_mean(name, agents) or (None if agents else "declare it under `agents:`")
+            help = context.did_you_mean(name, agents) or (None if agents else "declare it under `agents:`")
             yield context.finding(CODE, SEVERITY, f"unknown agent `{name}`", context.value(path), help=help)

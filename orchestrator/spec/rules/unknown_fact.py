@@ -8,7 +8,6 @@ from typing import Final
 from orchestrator.spec.diagnostics import Diagnostic
 from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
-from orchestrator.spec.suggest import did_you_mean
 
 CODE = "WF304"
 NAME = "unknown-fact"
@@ -49,7 +48,7 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
             if fact in facts:
                 continue
             owner = f"task `{reference.path[0]}`" if at else "the run"
-            help = did_you_mean(fact, facts)
+            help = context.did_you_mean(fact, facts)
             if at and fact in _ELSEWHERE:
                 help = f"did you mean `{_ELSEWHERE[fact]}`?"
             elif at and (help is None or fact in _VALUE_WORDS):

@@ -11,7 +11,6 @@ from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
 from orchestrator.spec.rules._problems import problems
 from orchestrator.spec.rules.no_such_field import is_declared_name
-from orchestrator.spec.suggest import did_you_mean
 
 CODE = "WF404"
 NAME = "unknown-input"
@@ -39,5 +38,5 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
         yield context.finding(
             CODE, SEVERITY, f"unknown {_NOUNS[section]} `{name}`",
             context.part(problem.text.path, problem.error.start, problem.error.end),
-            help=did_you_mean(name, known) or f"declare it: `{section}: {form}`",
+            help=context.did_you_mean(name, known) or f"declare it: `{section}: {form}`",
         )  # fmt: skip

@@ -11,7 +11,6 @@ from orchestrator.spec.compile_references import Path
 from orchestrator.spec.diagnostics import Diagnostic, Label, Span
 from orchestrator.spec.rules._context import RuleContext, Text
 from orchestrator.spec.rules._page import page
-from orchestrator.spec.suggest import did_you_mean
 
 CODE = "WF301"
 NAME = "unknown-name"
@@ -29,7 +28,6 @@ EXPLANATION = page(
     good="tasks:\n  fetch: {run: curl -s https://example.org}\n  count: {run: wc -l, stdin: '${{ fetch }}'}",
 )
 
-HINTS_MAX: Final = 60
 _ONLY_IN: Final = {
     "item": "`item` means something inside a `foreach`",
     "index": "`index` means something inside a `foreach`",
@@ -87,11 +85,10 @@ def _itself(site: Site, name: str) -> bool:
 
 
 class _Hints:
-    """Makes the findings; looks for near names only as long as somebody will read them."""
+    """Makes the findings."""
 
     def __init__(self, context: RuleContext) -> None:
         self.context = context
-        self.left = HINTS_MAX
         self.inside: dict[str, Site] | None = None
 
     def unknown(self, text: Text, name: str, span: Span, noun: str) -> Diagnostic:
@@ -101,9 +98,8 @@ class _Hints:
             return _hidden(self.context, self.inside[name], span)
         alias = _alias(text.site) if name == "item" else None
         help = f"here it is called `{alias}`" if alias else _ONLY_IN.get(name)
-        if help is None and self.left:
-            self.left -= 1
-            help = did_you_mean(name, self.context.known(text))
+        if help is None:
+            help = self.context.did_you_mean(name, self.context.known(text))
         return self.context.finding(CODE, SEVERITY, f"unknown {noun} `{name}`", span, help=help)
 
 

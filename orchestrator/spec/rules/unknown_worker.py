@@ -9,7 +9,6 @@ from orchestrator.spec.diagnostics import Diagnostic
 from orchestrator.spec.rules._agents import all_agents
 from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
-from orchestrator.spec.suggest import did_you_mean
 
 CODE = "WF502"
 NAME = "unknown-worker"
@@ -31,7 +30,7 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
             continue
         span = context.value((*path, "worker"))
         if name not in workers:
-            help = did_you_mean(name, workers) or (None if workers else "declare it under `workers:`")
+            help = context.did_you_mean(name, workers) or (None if workers else "declare it under `workers:`")
             yield context.finding(CODE, SEVERITY, f"unknown worker `{name}`", span, help=help)
         elif (status := workers[name].get("status", "active")) != "active":
             message = f"{shown} uses the worker `{name}`, which is {status}"

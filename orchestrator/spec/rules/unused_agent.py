@@ -9,7 +9,6 @@ from orchestrator.spec.diagnostics import Diagnostic
 from orchestrator.spec.rules._agents import addresses, agent_mentions, any_agent_computed, declared
 from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
-from orchestrator.spec.suggest import suggest
 
 CODE = "WF504"
 NAME = "unused-agent"
@@ -28,7 +27,9 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
         return
     used = {mention.name for mention in agent_mentions(context)} | {mention.name for mention in addresses(context)}
     # A mistyped name is one mistake, not two: what it may have meant counts as used.
-    used |= {near for name in used - set(context.workflow.agents) for near in suggest(name, context.workflow.agents)}
+    used |= {
+        near for name in used - set(context.workflow.agents) for near in context.near(name, context.workflow.agents)
+    }
     for name, agent in declared(context, "agents").items():
         if name not in used and not agent.get("resident") and not agent.get("schedule"):
             yield context.finding(CODE, SEVERITY, f"agent `{name}` is never used", context.key(("agents", name)))

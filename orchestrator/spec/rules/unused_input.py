@@ -8,7 +8,6 @@ from typing import Final
 from orchestrator.spec.diagnostics import Diagnostic
 from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
-from orchestrator.spec.suggest import suggest
 
 CODE = "WF330"
 NAME = "unused-input"
@@ -36,7 +35,7 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
                     return
                 used.add(str(reference.path[0]))
     # A mistyped name is one mistake, not two: what it may have meant counts as used.
-    used |= {near for name in used - set(declared) for near in suggest(name, declared)}
+    used |= {near for name in used - set(declared) for near in context.near(name, declared)}
     for name in declared:
         if name not in used:
             yield context.finding(CODE, SEVERITY, f"input `{name}` is never used", context.key(("inputs", name)))

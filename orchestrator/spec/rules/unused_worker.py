@@ -9,7 +9,6 @@ from orchestrator.spec.diagnostics import Diagnostic
 from orchestrator.spec.rules._agents import declared
 from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
-from orchestrator.spec.suggest import suggest
 
 CODE = "WF505"
 NAME = "unused-worker"
@@ -37,7 +36,9 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
     agents = [*context.workflow.agents.values(), *(one for one in inline if isinstance(one, dict))]
     used = {str(agent.get("worker")) for agent in agents}
     # A mistyped name is one mistake, not two: what it may have meant counts as used.
-    used |= {near for name in used - set(context.workflow.workers) for near in suggest(name, context.workflow.workers)}
+    used |= {
+        near for name in used - set(context.workflow.workers) for near in context.near(name, context.workflow.workers)
+    }
     for name in declared(context, "workers"):
         if name not in used:
             yield context.finding(CODE, SEVERITY, f"worker `{name}` is never used", context.key(("workers", name)))

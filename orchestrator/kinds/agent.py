@@ -53,7 +53,7 @@ def _call(attempt: Attempt) -> AgentCall:
         files=list(fields.get("files") or []),
         session=_text(session),
         output_schema=attempt.output_schema,
-        repair=int(fields.get("repair", agent.get("repair", 2))),
+        repair=_repair(fields, agent),
         deadline=attempt.deadline,
         publish=attempt.publish,
         control=attempt.control,
@@ -69,6 +69,12 @@ def _agent(fields: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
         return agent_id, agents[agent_id]
     known = ", ".join(sorted(name for name in agents if "." not in name)[:10]) or "none"
     raise TaskError("invalid_input", f"no agent is called {word_of(agent_id)!r}", help=f"declared are: {known}")
+
+
+def _repair(fields: dict[str, JSON], agent: dict[str, JSON]) -> int:
+    """How often an answer that does not fit is given back: the task's word, else the agent's, else twice."""
+    said: int = fields["repair"] if "repair" in fields else agent.get("repair", 2)
+    return said
 
 
 def _worker(agent_id: str, agent: dict[str, JSON], workers: dict[str, dict[str, JSON]]) -> dict[str, JSON] | None:

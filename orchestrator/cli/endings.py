@@ -103,16 +103,18 @@ def going_live(plan: Plan) -> list[str]:
 
     A line may say it itself: `… embedded/writer # LIVE: openai/gpt-5-mini`.
     """
-    found = []
+    marked: list[str] = []
+    others: list[str] = []
     for number, row in enumerate(plan.source.splitlines(), 1):
         text, _, remark = row.partition("#")
         if name := _EMBEDDED.search(text):
-            model = remark.partition("LIVE:")[2].strip() or "a real one, such as openai/gpt-5-mini"
-            found.append(f"  {plan.workflow}:{number}  {name[0]}  →  {model}")
-    if not found:
+            model = remark.partition("LIVE:")[2].strip()
+            found = f"  {plan.workflow}:{number}  {name[0]}  →  {model or 'a real one, such as openai/gpt-5-mini'}"
+            (marked if model else others).append(found)
+    if not marked and not others:
         return []
     head = ["", "Small programs answered here, not an AI model. To go live: export OPENAI_API_KEY=… and change"]
-    return [*head, *found[:EMBEDDED_MAX]]
+    return [*head, *(marked or others)[:EMBEDDED_MAX]]
 
 
 def outlook_of(plan: Plan) -> Any:

@@ -127,6 +127,14 @@ class Limits(Strict):
     )
 
 
+class ProjectHttp(Strict):
+    """What `http` tasks may reach."""
+
+    allow_private: list[str] = optional(
+        description="Private networks, addresses and host names that may be asked, such as 127.0.0.1 or 10.0.0.0/8."
+    )
+
+
 class Project(Strict):
     """`config/whisper-flow.yaml`: what holds for every workflow of the project."""
 
@@ -136,6 +144,14 @@ class Project(Strict):
     pass_env: list[Name] = optional(
         description="More environment variables that tasks get, beside PATH, HOME, LANG, TZ, TERM and TMPDIR."
     )
+    http: ProjectHttp = optional(description="What `http` tasks may reach.")
+    state: str = optional(description="Folder of runs and journal, relative to the project; `.whisper-flow` if not said.")
+    synchronous: Literal["full", "normal"] = optional(
+        description="`full` survives a power cut, `normal` a crash of the program; `full` if not said."
+    )
+    grace: Duration = optional(description="How long running tasks may go on after a stop; 30s if not said.")
+    progress: Literal["auto", "live", "plain", "json", "none"] = optional(description="How a run is shown.")
+    color: Literal["auto", "always", "never"] = optional(description="When to use colours.")
     budget: Budget = optional(description="Limits for every run that says none, and for a day.")
     agents: dict[ResourceId, Agent] = optional(description="Agents for every workflow.")
     workers: dict[ResourceId, Worker] = optional(description="Workers for every workflow.")

@@ -103,3 +103,23 @@ def test_lines_of_a_dotenv_file(tmp_path: Path) -> None:
         "E": "",
     }
     assert read_dotenv(tmp_path / "none") == {}
+
+
+def test_every_setting_may_stand_in_the_project_file(tmp_path: Path) -> None:
+    from orchestrator import validate
+    from orchestrator.cli.settings import SETTINGS
+
+    lines = [f"{setting.name}: {setting.default}\n" for setting in SETTINGS if "." not in setting.name]
+    nested = "".join(
+        f"  {setting.name.partition('.')[2]}: {setting.default}\n" for setting in SETTINGS if "." in setting.name
+    )
+    write(
+        tmp_path,
+        "config/whisper-flow.yaml",
+        "".join(lines) + f"limits:\n{nested}http: {{allow_private: [127.0.0.1]}}\n",
+    )
+    write(tmp_path, "workflows/a.yaml", "name: a\ntasks:\n  a: {set: 1}\n")
+    assert validate(tmp_path / "workflows" / "a.yaml") == []
+    settings = resolve(tmp_path, {}, {})
+    assert all(one.origin.startswith("config/whisper-flow.yaml:") for one in settings.resolved.values())
+    assert settings.for_engine()["http"] == {"allow_private": ["127.0.0.1"]}

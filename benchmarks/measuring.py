@@ -53,22 +53,30 @@ def growth(sizes: Sequence[int], per_unit: Sequence[float]) -> float:
     return round(over / sum((x - mean_x) ** 2 for x in xs), 3)
 
 
-def process_seconds(
-    argv: Sequence[str], count: int = 7, *, before: Callable[[], None] | None = None, **options: Any
-) -> list[float]:
-    """Wall seconds of a whole process, after one run that does not count. Fails if the process does."""
-    found: list[float] = []
+def process_seconds(argv: Sequence[str], **options: Any) -> float:
+    """Wall seconds of a whole process. Ends the bench if the process fails."""
+    began = time.perf_counter()
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, **options, check=False)
+    took = time.perf_counter() - began
+    if done.returncode:
+        sys.exit(f"{' '.join(argv)} exits {done.returncode}: {done.stderr.decode()[-2000:]}")
+    return took
+
+
+def in_pairs(
+    argv: Sequence[str], other: Sequence[str], count: int, *, before: Callable[[], None] | None = None, **options: Any
+) -> tuple[list[float], list[float]]:
+    """Seconds of two commands run in turn, so that both see the same machine; one pair more first, to warm up."""
+    ours: list[float] = []
+    theirs: list[float] = []
     for number in range(count + 1):
         if before is not None:
             before()
-        began = time.perf_counter()
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, **options, check=False)
-        took = time.perf_counter() - began
-        if done.returncode:
-            sys.exit(f"{' '.join(argv)} exits {done.returncode}: {done.stderr.decode()[-2000:]}")
+        pair = process_seconds(argv, **options), process_seconds(other, **options)
         if number:
-            found.append(took)
-    return found
+            ours.append(pair[0])
+            theirs.append(pair[1])
+    return ours, theirs
 
 
 def tell(name: str, **facts: Any) -> None:

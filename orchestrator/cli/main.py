@@ -13,6 +13,8 @@ def main(argv: list[str] | None = None) -> int:
     args = sys.argv[1:] if argv is None else argv
     if COMPLETION_VARIABLE not in os.environ and (page := _ready_answer(args)) is not None:
         return _print(page)
+    # Looking for plug-ins of pydantic reads the metadata of every installed package, and we have none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from orchestrator.cli.dispatch import dispatch
 
     return dispatch(args)

@@ -32,7 +32,10 @@ def _findings(workflow: Workflow) -> list[Diagnostic]:
     complete = workflow.has_shape and not has_errors(around)
     meaning = () if has_errors(around) else _meaning(workflow)
     found = [*reading, *_not_caused_by(reading, [*workflow.shape, *meaning]), *around]
-    return suppress(workflow.document, found, complete=complete, known=all_rules)
+    found = suppress(workflow.document, found, complete=complete, known=all_rules)
+    for _, document in workflow.config.documents.values():
+        found = suppress(document, found, complete=False)
+    return found
 
 
 def _meaning(workflow: Workflow) -> Iterator[Diagnostic]:

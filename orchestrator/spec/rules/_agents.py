@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from orchestrator.spec.compile_graph import Site
 from orchestrator.spec.compile_references import Path
+from orchestrator.spec.diagnostics import Label
 from orchestrator.spec.rules._context import RuleContext
 
 
@@ -52,6 +53,17 @@ def all_agents(context: RuleContext) -> Iterator[tuple[str, dict[str, Any], Path
         who = context.said(site).get("agent")
         if site.verb.name == "agent" and isinstance(who, dict):
             yield f"the agent of task `{site.id}`", context.workflow.with_agent_defaults(who), (*site.path, "agent")
+
+
+def config_agents(context: RuleContext) -> Iterator[tuple[str, dict[str, Any], Mention, Label]]:
+    """Agents of `config/` that this file uses: (shown name, agent with defaults, first mention, where it is declared)."""
+    seen = set(declared(context, "agents"))
+    for mention in agent_mentions(context):
+        origin = context.workflow.config.origins.get(("agents", mention.name))
+        if mention.name not in seen and origin is not None:
+            seen.add(mention.name)
+            label = Label(origin.document.key_span(origin.path), "declared here", origin.document.file)
+            yield f"agent `{mention.name}`", context.workflow.agents[mention.name], mention, label
 
 
 def any_agent_computed(context: RuleContext) -> bool:

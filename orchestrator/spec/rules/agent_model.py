@@ -9,7 +9,7 @@ from typing import Any, Final
 from orchestrator.spec.compile_references import Path
 from orchestrator.spec.diagnostics import Diagnostic
 from orchestrator.spec.merge import model_named
-from orchestrator.spec.rules._agents import all_agents
+from orchestrator.spec.rules._agents import all_agents, config_agents
 from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
 
@@ -49,6 +49,9 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
                     context.value(where),
                     help=_help(model),
                 )
+    for shown, agent, mention, label in config_agents(context):
+        if not model_named(agent):
+            yield context.finding(CODE, SEVERITY, f"{shown} has no model", context.value(mention.path), labels=(label,))
 
 
 def _models(agent: dict[str, Any], path: Path) -> Iterator[tuple[str, Path]]:

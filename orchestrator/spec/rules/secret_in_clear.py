@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from orchestrator.spec.compile_references import Path
 from orchestrator.spec.diagnostics import Diagnostic, Severity
+from orchestrator.spec.loader import Document
 from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
 
@@ -45,30 +46,31 @@ LENGTH_MIN: Final = 8
 
 
 def check(context: RuleContext) -> Iterator[Diagnostic]:
-    for key, value in context.data.items():
-        if key != "secrets":
-            yield from _walk(context, value, (key,), key if key in _SECTIONS else "")
+    for document in (context.document, *(one for _, one in context.workflow.config.documents.values())):
+        for key, value in document.data.items() if isinstance(document.data, dict) else ():
+            if key != "secrets":
+                yield from _walk(document, value, (key,), key if key in _SECTIONS else "")
 
 
-def _walk(context: RuleContext, value: Any, path: Path, section: str) -> Iterator[Diagnostic]:
+def _walk(document: Document, value: Any, path: Path, section: str) -> Iterator[Diagnostic]:
     if isinstance(value, dict):
         for key, one in value.items():
-            yield from _walk(context, one, (*path, key), str(key) if key in _SECTIONS else section)
+            yield from _walk(document, one, (*path, key), str(key) if key in _SECTIONS else section)
     elif isinstance(value, list):
         for index, one in enumerate(value):
-            yield from _walk(context, one, (*path, index), section)
+            yield from _walk(document, one, (*path, index), section)
     elif isinstance(value, str) and len(value) >= LENGTH_MIN:
-        yield from _text(context, value, path, section)
+        yield from _text(document, value, path, section)
 
 
-def _text(context: RuleContext, value: str, path: Path, section: str) -> Iterator[Diagnostic]:
+def _text(document: Document, value: str, path: Path, section: str) -> Iterator[Diagnostic]:
     if found := _KNOWN.search(value):
-        yield _finding(context, "a key that looks real stands in the file", "error", path, *found.span())
+        yield _finding(document, "a key that looks real stands in the file", "error", path, *found.span())
     elif "://" in value and (found := _IN_URL.search(value)):
-        yield _finding(context, "a password stands in this address", "warning", path, *found.span(1))
+        yield _finding(document, "a password stands in this address", "warning", path, *found.span(1))
     elif section and _suspicious(str(path[-1]), value):
         yield _finding(
-            context,
+            document,
             f"`{path[-1]}` looks like a secret, and its value stands in the file",
             "warning",
             path,
@@ -85,6 +87,7 @@ def _suspicious(name: str, value: str) -> bool:
     return "${{" not in value and not _PLACEHOLDER.match(value) and not any(char.isspace() for char in value.strip())
 
 
-def _finding(context: RuleContext, message: str, severity: Severity, path: Path, start: int, end: int) -> Diagnostic:
+def _finding(document: Document, message: str, severity: Severity, path: Path, start: int, end: int) -> Diagnostic:
     help = "declare its name under `secrets:`, and write `${{ secrets.NAME }}` here; change it if it was ever committed"
-    return context.finding(CODE, severity, message, context.part(path, start, end), help=help)
+    span = document.position_in(path, start, end - start)
+    return Diagnostic(code=CODE, severity=severity, message=message, file=document.file, span=span, help=help)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
-from orchestrator.spec.diagnostics import Diagnostic
-from orchestrator.spec.rules._agents import all_agents
+from orchestrator.spec.diagnostics import Diagnostic, Label, Span
+from orchestrator.spec.rules._agents import all_agents, config_agents
 from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
 
@@ -23,15 +23,22 @@ EXPLANATION = page(
 
 
 def check(context: RuleContext) -> Iterator[Diagnostic]:
-    workers = context.workflow.workers
     for shown, agent, path in all_agents(context):
-        name = agent.get("worker")
-        if not isinstance(name, str):
-            continue
-        span = context.value((*path, "worker"))
-        if name not in workers:
-            help = context.did_you_mean(name, workers) or (None if workers else "declare it under `workers:`")
-            yield context.finding(CODE, SEVERITY, f"unknown worker `{name}`", span, help=help)
-        elif (status := workers[name].get("status", "active")) != "active":
-            message = f"{shown} uses the worker `{name}`, which is {status}"
-            yield context.finding(CODE, SEVERITY, message, span, help="make it active, or name another")
+        yield from _worker(context, shown, agent, context.value((*path, "worker")), ())
+    for shown, agent, mention, label in config_agents(context):
+        yield from _worker(context, shown, agent, context.value(mention.path), (label,))
+
+
+def _worker(
+    context: RuleContext, shown: str, agent: dict[str, Any], span: Span, labels: tuple[Label, ...]
+) -> Iterator[Diagnostic]:
+    workers, name = context.workflow.workers, agent.get("worker")
+    if not isinstance(name, str):
+        return
+    if name not in workers:
+        message = f"{shown} uses the unknown worker `{name}`" if labels else f"unknown worker `{name}`"
+        help = context.did_you_mean(name, workers) or (None if workers else "declare it under `workers:`")
+        yield context.finding(CODE, SEVERITY, message, span, labels=labels, help=help)
+    elif (status := workers[name].get("status", "active")) != "active":
+        message = f"{shown} uses the worker `{name}`, which is {status}"
+        yield context.finding(CODE, SEVERITY, message, span, labels=labels, help="make it active, or name another")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,3 +88,14 @@ def test_lines_and_offsets_are_each_others_inverse(text: str, data: st.DataObjec
     lines = LineIndex(text)
     offset = data.draw(st.integers(0, len(text)))
     assert lines.offset(*lines.place(offset)) == offset
+
+
+def test_a_comment_in_a_file_of_config_hides_what_is_found_there(tmp_path: Path) -> None:
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "config" / "agents").mkdir(parents=True)
+    agent = "w: {model: openai/gpt-5, instructions: sk-abcdefghijklmnopqrstuvwx}"
+    (tmp_path / "config" / "agents" / "all.yaml").write_text(f"{agent}  # wf: ignore[WF701] a demo key\n")
+    (tmp_path / "workflows" / "x.yaml").write_text("tasks: {a: {set: 1}}\n")
+    assert validate(tmp_path / "workflows" / "x.yaml") == []
+    (tmp_path / "config" / "agents" / "all.yaml").write_text(agent)
+    assert [one.code for one in validate(tmp_path / "workflows" / "x.yaml")] == ["WF701"]

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from orchestrator.core import retry
+from orchestrator.core.decide_ends import cancel_below, cancel_phase, cancelling, failing, judged
 from orchestrator.core.events import (
     AnyEvent,
     AttemptCut,
-    AttemptFailed,
-    AttemptStarted,
     CancelRequested,
     EndRequested,
     Failure,
@@ -22,14 +22,10 @@ from orchestrator.core.events import (
     HoldCleared,
     HoldSet,
     ItemsOpened,
-    LoopJudged,
     OutputsSet,
-    PhaseEnded,
     RunClaimed,
-    RunEnded,
     RunStarted,
     ScopeOpened,
-    StatusChanged,
     StopRequested,
     TaskAsked,
     TaskFailed,
@@ -63,12 +59,8 @@ from orchestrator.core.inputs import (
     Stop,
     TimerDue,
 )
-from orchestrator.core.retry import retry_at
-from orchestrator.core.run_state import ITEM_OPEN, RUN, RunState
-from orchestrator.core.status import CANCELLED, READY, SKIPPED, UNKNOWN
-
-STARTS_MAX: Final = 256
-"""Most tasks, items and rounds one turn may start, so that sockets and timers get theirs."""
+from orchestrator.core.run_state import RUN, RunState
+from orchestrator.core.status import CANCELLED, SKIPPED, UNKNOWN
 
 
 class RefusedError(Exception):
@@ -80,9 +72,6 @@ def decide(state: RunState, given: AnyInput, now: float) -> list[AnyEvent]:
     if state.over and not isinstance(given, GitKnown):
         return []
     return _DECIDE[type(given)](state, given, now)
-
-
-# --- the run's life --------------------------------------------------------------------------------------------------
 
 
 def _start_run(state: RunState, given: StartRun, now: float) -> list[AnyEvent]:
@@ -112,8 +101,6 @@ def _recovered(state: RunState, given: Recovered, now: float) -> list[AnyEvent]:
     events: list[AnyEvent] = [RunClaimed(given.driver)]
     events.extend(AttemptCut(task, "its driver was gone") for task in state.running)
     events.extend(TaskWoke(task) for task in state.parked)
-    if "stopped" in state.holds:
-        events.append(HoldCleared("stopped", given.driver))
     return events
 
 
@@ -144,31 +131,6 @@ def _cancel(state: RunState, given: Cancel, now: float) -> list[AnyEvent]:
     return cancelling(state, CancelRequested(given.by, given.reason))
 
 
-def cancelling(state: RunState, request: CancelRequested) -> list[AnyEvent]:
-    """The request and the end of everything open in this phase, inner tasks before their owners."""
-    reason = f"the run was cancelled by {request.by}" if request.as_failure is None else request.as_failure.message
-    return [request, *_cancel_phase(state, reason)]
-
-
-def _cancel_phase(state: RunState, reason: str, but: int = RUN) -> list[AnyEvent]:
-    if state.phase_scope < 0:
-        return []
-    first = state.scopes[state.phase_scope].base
-    return [
-        TaskSettled(task, CANCELLED, reason)
-        for task in range(len(state.nodes) - 1, first - 1, -1)
-        if task != but and not state.settled(task)
-    ]
-
-
-def _cancel_below(state: RunState, task: int, reason: str) -> list[AnyEvent]:
-    inner = [child for child in state.children(task) if not state.settled(child)]
-    return [TaskSettled(child, CANCELLED, reason) for child in sorted(inner, reverse=True)]
-
-
-# --- attempts --------------------------------------------------------------------------------------------------------
-
-
 def _current(state: RunState, task: int, attempt: int) -> bool:
     return state.attempts[task] == attempt and task in state.running
 
@@ -182,25 +144,7 @@ def _succeeded(state: RunState, given: AttemptSucceeded, now: float) -> list[Any
 def _erred(state: RunState, given: AttemptErred, now: float) -> list[AnyEvent]:
     if not _current(state, given.task, given.attempt):
         return []
-    return _failing(state, given.task, given.failure, now, given)
-
-
-def _failing(
-    state: RunState, task: int, failure: Failure, now: float, report: AttemptErred | None = None
-) -> list[AnyEvent]:
-    """Another try, or the end of the task."""
-    at = retry_at(
-        state.nodes[task].retry,
-        failure,
-        failures=state.failures.get(task, 0) + 1,
-        identity=f"{state.start.run_id if state.start else ''}:{task}",
-        started=state.started[task],
-        now=now,
-    )
-    meta = report.meta if report else None
-    if at is not None and state.stop_until is None:
-        return [AttemptFailed(task, failure, at, meta)]
-    return [TaskFailed(task, failure, meta, report.cost if report else None)]
+    return failing(state, given.task, given.failure, now, given)
 
 
 def _slept(state: RunState, given: AttemptSlept, now: float) -> list[AnyEvent]:
@@ -231,7 +175,7 @@ def _ended(state: RunState, given: AttemptEnded, now: float) -> list[AnyEvent]:
     above = _owners(state, given.task)
     reason = f"`{state.name(given.task)}` ended the run"
     events.extend(
-        event for event in _cancel_phase(state, reason, but=given.task)
+        event for event in cancel_phase(state, reason, but=given.task)
         if not (isinstance(event, TaskSettled) and event.task in above)
     )  # fmt: skip
     events.extend(TaskSettled(task, CANCELLED, reason) for task in above)
@@ -243,9 +187,6 @@ def _owners(state: RunState, task: int) -> list[int]:
     while (task := state.instance_of(task).owner) != RUN:
         found.append(task)
     return found
-
-
-# --- what the shell evaluated ----------------------------------------------------------------------------------------
 
 
 def _prepared(state: RunState, given: Prepared, now: float) -> list[AnyEvent]:
@@ -270,26 +211,10 @@ def _concluded(state: RunState, given: Concluded, now: float) -> list[AnyEvent]:
     if state.nodes[task].verb == "loop":
         if given.failure is not None:
             return [TaskFailed(task, given.failure)]
-        return [_judged(state, task, given.done, now)]
+        return [judged(state, task, given.done, now)]
     if given.failure is not None:
-        return _failing(state, task, given.failure, now)
+        return failing(state, task, given.failure, now)
     return [TaskSucceeded(task, given.value)]
-
-
-def _judged(state: RunState, task: int, done: bool, now: float) -> LoopJudged:
-    """Is there another round, and when?"""
-    loop, policy = state.loops[task], state.nodes[task].loop
-    assert policy is not None
-    last = policy.times or policy.max
-    if done or (last is not None and loop.round >= last):
-        return LoopJudged(task, loop.round, done)
-    at = max(now, loop.round_started + (policy.every or 0.0))
-    if policy.within is not None and at > loop.started + policy.within:
-        return LoopJudged(task, loop.round, done)
-    return LoopJudged(task, loop.round, done, at)
-
-
-# --- people and time -------------------------------------------------------------------------------------------------
 
 
 def _answered(state: RunState, given: Answered, now: float) -> list[AnyEvent]:
@@ -306,7 +231,9 @@ def _resolve(state: RunState, given: Resolve, now: float) -> list[AnyEvent]:
         return [TaskResolved(task, given.by)]
     if given.how == "succeeded":
         return [TaskSucceeded(task, given.value, by=given.by)]
-    return [TaskFailed(task, Failure("lost", f"declared failed by {given.by}"), by=given.by)]
+    if given.how == "failed":
+        return [TaskFailed(task, Failure("lost", f"declared failed by {given.by}"), by=given.by)]
+    raise RefusedError(f"{given.how!r} is none of retry, succeeded, failed")
 
 
 def _timer_due(state: RunState, given: TimerDue, now: float) -> list[AnyEvent]:
@@ -334,9 +261,9 @@ def _expired(state: RunState, task: int, now: float) -> Iterator[AnyEvent]:
 
 
 def _group_timeout(state: RunState, task: int, now: float) -> Iterator[AnyEvent]:
-    limit = state.nodes[task].timeout
-    yield from _cancel_below(state, task, "its group ran out of time")
-    yield from _failing(state, task, Failure("timeout", f"not done within {limit:g} s"), now)
+    yield from cancel_below(state, task, "its group ran out of time")
+    said = retry.out_of_time(state.nodes[task], state.started[task], now)
+    yield from failing(state, task, Failure("timeout", said), now)
 
 
 def _round_due(state: RunState, task: int, now: float) -> Iterator[AnyEvent]:
@@ -362,171 +289,6 @@ _TIMERS: Final[dict[str, Callable[[RunState, int, float], Iterator[AnyEvent]]]] 
     "stop": _stop_due,
     "run": _run_timeout,
 }
-
-
-# --- what follows by itself ------------------------------------------------------------------------------------------
-
-
-def consequences(state: RunState, now: float) -> list[AnyEvent]:
-    """What the state owes without another input; fold it and ask again until there is nothing."""
-    if state.condemned:
-        return [TaskSettled(task, *verdict) for task, verdict in state.condemned.items()]
-    for owner in state.review:
-        # One at a time: what one owner owes may settle what stands under another.
-        if owner != RUN:
-            return _REVIEW[state.nodes[owner].verb](state, owner, now)
-    return _run_review(state) if state.review else []
-
-
-def _group_review(state: RunState, task: int, now: float) -> list[AnyEvent]:
-    failed = state.scopes[state.opened[task][-1]].failed
-    if failed >= 0:
-        return _failing(state, task, state.failure_of(failed), now)
-    return [TaskSucceeded(task)]
-
-
-def _each_review(state: RunState, task: int, now: float) -> list[AnyEvent]:
-    each, policy = state.each[task], state.nodes[task].each
-    assert policy is not None
-    if policy.enough is not None and each.ok >= policy.enough:
-        return [*_cancel_below(state, task, f"{policy.enough} items were enough"), TaskSucceeded(task)]
-    if policy.enough is not None and each.settled == each.count:
-        message = f"{each.ok} of {each.count} items succeeded, `enough: {policy.enough}` asks for more"
-        return [TaskFailed(task, Failure("exit", message))]
-    if each.failed >= 0 and policy.on_item_error == "fail":
-        inner = state.scopes[each.instances[each.failed]].base
-        return [TaskFailed(task, _item_failure(state, inner))]
-    return [TaskSucceeded(task)]
-
-
-def _item_failure(state: RunState, inner: int) -> Failure:
-    """An inner task ends blocked only if something outside it failed; its reason says which."""
-    if inner in state.failed_with:
-        return state.failure_of(inner)
-    return Failure("exit", f"task `{state.name(inner)}`: {state.reasons.get(inner, 'blocked')}")
-
-
-def _loop_review(state: RunState, task: int, now: float) -> list[AnyEvent]:
-    loop, policy = state.loops[task], state.nodes[task].loop
-    assert policy is not None
-    instance = state.scopes[loop.instances[-1]]
-    if instance.failed >= 0:
-        return [TaskFailed(task, state.failure_of(instance.failed))]
-    judged = task not in state.concluding and (policy.until is not None or loop.done or _rounds_over(state, task, now))
-    if policy.until is None and not judged:
-        return [_judged(state, task, done=False, now=now)]
-    exhausted = policy.until is not None and not loop.done
-    if exhausted and policy.on_exhausted == "fail":
-        return [TaskFailed(task, Failure("budget", f"`until` was not met within {loop.round} rounds"))]
-    return [TaskSucceeded(task)]
-
-
-def _rounds_over(state: RunState, task: int, now: float) -> bool:
-    return _judged(state, task, done=False, now=now).next_at is None
-
-
-_REVIEW: Final[dict[str, Callable[[RunState, int, float], list[AnyEvent]]]] = {
-    "group": _group_review,
-    "each": _each_review,
-    "loop": _loop_review,
-}
-
-
-def _run_review(state: RunState) -> list[AnyEvent]:
-    if state.phase_closed:
-        return [PhaseEnded(state.phase)]
-    if state.phase == "main":
-        status, failure = state.outcome()
-        if status != "failed" or failure is None or state.cancel is not None:
-            return []
-        return cancelling(state, CancelRequested("fail_fast", failure.message, failure))
-    status, failure = state.outcome()
-    plan = state.plan
-    if state.phase == "outputs" and status == "failed" and plan.on_failure is not None:
-        return [ScopeOpened(RUN, plan.on_failure)]
-    if state.phase in ("outputs", "failure_seen") and plan.on_finally is not None:
-        return [ScopeOpened(RUN, plan.on_finally)]
-    return [RunEnded(status, failure, state.message)]
-
-
-# --- what may begin --------------------------------------------------------------------------------------------------
-
-
-def starts(state: RunState, now: float, limit: int = STARTS_MAX, *, but_for: str = "") -> list[AnyEvent]:
-    """Attempts, items and rounds that begin now: in order, within `max_parallel`, and none while a hold or a stop lasts.
-
-    `but_for` names a hold to look past: what would begin without it?
-    """
-    if state.stop_until is not None or state.over or any(name != but_for for name in state.holds):
-        return []
-    events: list[AnyEvent] = []
-    statuses = state.statuses
-    for task in state.ready_free:
-        if len(events) >= limit:
-            return events
-        if statuses[task] == READY:
-            events.append(_begin(state, task))
-    free = state.plan.max_parallel - state.slots
-    for task in state.ready_slot:
-        if free <= 0 or len(events) >= limit:
-            break
-        if statuses[task] == READY:
-            events.append(AttemptStarted(task))
-            free -= 1
-    for task, at in state.open_loops.items():
-        if at <= now and len(events) < limit:
-            scope = state.nodes[task].scope
-            assert scope is not None
-            events.append(ScopeOpened(task, scope, state.loops[task].round + 1))
-    for task in state.open_each:
-        if len(events) >= limit:
-            break
-        events.extend(_items(state, task, limit - len(events)))
-    return events
-
-
-def _begin(state: RunState, task: int) -> AnyEvent:
-    node = state.nodes[task]
-    if node.scope is None:
-        return AttemptStarted(task)
-    return ScopeOpened(task, node.scope, state.attempts[task] + 1)
-
-
-def _items(state: RunState, task: int, limit: int) -> Iterator[AnyEvent]:
-    each, node = state.each[task], state.nodes[task]
-    assert node.each is not None
-    assert node.scope is not None
-    room = min(node.each.max_parallel - each.open, limit)
-    for index in each.queue:
-        if room <= 0:
-            return
-        room -= 1
-        assert each.states[index] != ITEM_OPEN
-        yield ScopeOpened(task, node.scope, index)
-
-
-def status_change(state: RunState) -> StatusChanged | None:
-    """The run's own word, if what it says is no longer true; asked at the end of a turn."""
-    if state.over or state.start is None:
-        return None
-    word, reason = _status_now(state)
-    return StatusChanged(word, reason) if (word, reason) != (state.status, state.status_reason) else None
-
-
-def _status_now(state: RunState) -> tuple[str, str]:
-    if state.running or state.preparing or state.concluding:
-        return "running", ""
-    if state.stop_until is not None:
-        return "paused", f"stopped by {state.stop_by}"
-    if state.holds:
-        name, hold = next(iter(state.holds.items()))
-        return "paused", f"hold `{name}`" + (f" by {hold.by}" if hold.by else "") + (
-            f": {hold.reason}" if hold.reason else ""
-        )
-    pending = any(what in ("sleep", "retry", "round") for _, what in state.timers)
-    if not pending and (state.questions or state.parked or UNKNOWN in state.statuses):
-        return "waiting", "for a person"
-    return "running", ""
 
 
 _DECIDE: Final[dict[type[Any], Callable[[RunState, Any, float], list[AnyEvent]]]] = {

@@ -117,6 +117,7 @@ class AttemptFailed(Event, frozen=True, array_like=True, tag=9):
     failure: Failure
     retry_at: float
     meta: Value | None = None
+    cost: float | None = None
 
 
 class TaskFailed(Event, frozen=True, array_like=True, tag=10):

@@ -6,7 +6,7 @@ import hashlib
 from typing import Final
 
 from orchestrator.core.events import Failure
-from orchestrator.core.plan import Retry
+from orchestrator.core.plan import Node, Retry
 
 NEVER_BY_DEFAULT: Final = frozenset(
     {"cancelled", "missing_value", "invalid_input", "denied", "auth", "budget", "context_too_long"}
@@ -40,6 +40,23 @@ def retry_at(
     if failure.retry_after is not None:
         delay = max(delay, failure.retry_after)
     at = now + max(delay, 0.0)
-    if policy.within is not None and at > started + policy.within:
+    if policy.within is not None and at >= started + policy.within:
         return None
     return at
+
+
+def time_left(node: Node, started: float, now: float) -> float | None:
+    """Seconds that an attempt begun at `now` may take: `timeout`, and what `retry.for` leaves of all; None without a bound."""
+    within = node.retry.within
+    if within is None:
+        return node.timeout
+    left = max(started + within - now, 0.0)
+    return left if node.timeout is None else min(node.timeout, left)
+
+
+def out_of_time(node: Node, started: float, now: float) -> str:
+    """Why an attempt was ended at `now`, in a sentence."""
+    within = node.retry.within
+    if within is not None and (node.timeout is None or now >= started + within):
+        return f"not done within {within:g} s, all attempts together"
+    return f"not done within {node.timeout:g} s"

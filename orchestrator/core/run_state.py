@@ -22,6 +22,7 @@ from orchestrator.core.status import (
     SUCCEEDED,
     TASK_WORDS,
     TERMINAL,
+    UNKNOWN,
     WARNED,
     RunStatus,
 )
@@ -147,6 +148,10 @@ class EachRun:
 
     def key(self, index: int) -> str:
         return str(index) if self.keys is None else self.keys[index]
+
+    def hopeless(self, enough: int | None) -> bool:
+        """Whether `enough` items cannot succeed any more."""
+        return enough is not None and self.ok + self.count - self.settled < enough
 
     def settle(self, index: int, state: int) -> None:
         self.states[index] = state
@@ -357,9 +362,9 @@ class RunState:
             return ("warned" if word == "succeeded" and self.any_warned else word), failure
         if self.cancel is not None:
             return ("failed", self.cancel.as_failure) if self.cancel.as_failure else ("cancelled", None)
-        root = self.scopes[0] if self.scopes else None
-        if root is not None and root.failed >= 0:
-            return "failed", self.failure_of(root.failed)
+        for number in self.opened.get(RUN, ()):
+            if (failed := self.scopes[number].failed) >= 0:
+                return "failed", self.failure_of(failed)
         if self.failure is not None:
             return "failed", self.failure
         return ("warned" if self.any_warned else "succeeded"), None
@@ -379,7 +384,7 @@ class RunState:
 
     def waits_for_people(self) -> list[int]:
         """Tasks that only somebody outside can move: questions, unknown outcomes, parked callers."""
-        unknown = [task for task, status in enumerate(self.statuses) if TASK_WORDS[status] == "unknown"]
+        unknown = [task for task, status in enumerate(self.statuses) if status == UNKNOWN]
         return [*self.questions, *self.parked, *unknown]
 
     def settled(self, task: int) -> bool:

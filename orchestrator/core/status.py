@@ -48,6 +48,8 @@ TASK_WORDS: Final[tuple[TaskStatus, ...]] = (
     "waiting", "ready", "running", "sleeping", "succeeded", "warned", "failed", "blocked", "skipped", "cancelled", "unknown",
 )  # fmt: skip
 
+SETTLED_ALONE: Final = frozenset({BLOCKED, SKIPPED, CANCELLED})
+"""Ends that a task comes to without an attempt of its own."""
 TERMINAL: Final = frozenset({SUCCEEDED, WARNED, FAILED, BLOCKED, SKIPPED, CANCELLED})
 RUN_TERMINAL: Final = frozenset({"succeeded", "warned", "failed", "cancelled"})
 
@@ -56,7 +58,10 @@ TASK_TABLE: Final[dict[str, tuple[frozenset[int], int]]] = {
     "needs_met": (frozenset({WAITING}), READY),
     "prepared": (frozenset({READY}), READY),
     "attempt_started": (frozenset({READY}), RUNNING),
-    "opened": (frozenset({READY, RUNNING}), RUNNING),
+    "opened": (frozenset({READY}), RUNNING),
+    "item_opened": (frozenset({RUNNING}), RUNNING),
+    "round_opened": (frozenset({RUNNING}), RUNNING),
+    "judged": (frozenset({RUNNING}), RUNNING),
     "retry_scheduled": (frozenset({RUNNING}), SLEEPING),
     "slept": (frozenset({RUNNING}), SLEEPING),
     "asked": (frozenset({RUNNING}), SLEEPING),

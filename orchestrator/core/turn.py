@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from orchestrator.core.decide import STARTS_MAX, RefusedError, consequences, decide, starts, status_change
+from orchestrator.core.decide import RefusedError, decide
+from orchestrator.core.decide_review import consequences
+from orchestrator.core.decide_starts import STARTS_MAX, starts, status_change
 from orchestrator.core.events import AnyEvent
 from orchestrator.core.evolve import evolve
 from orchestrator.core.inputs import AnyInput
@@ -30,7 +32,7 @@ class Turn(NamedTuple):
 
 def advance(state: RunState, inputs: Iterable[AnyInput], now: float, *, may_start: bool = True) -> Turn:
     """Fold the inputs and all that follows into the state, and return the events for one append. With `may_start` False nothing
-    new begins (the shell first asks the delegates about it).
+    new begins: the shell first asks the delegates about it, and then calls again for the same append.
 
     Raises ImpossibleEventError if the machine's tables forbid what it decided; the state is then worthless and must be folded again.
     """
@@ -50,7 +52,7 @@ def advance(state: RunState, inputs: Iterable[AnyInput], now: float, *, may_star
         left -= len(started)
         _fold(state, started, events)
         _settle_down(state, now, events)
-    change = status_change(state)
+    change = status_change(state) if may_start else None
     if change is not None:
         _fold(state, [change], events)
     return Turn(events, refusals, more=may_start and left <= 0)

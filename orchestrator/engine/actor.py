@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from orchestrator.core.decide import starts
+from orchestrator.core.decide_starts import starts
 from orchestrator.core.effects import Conclude, Effect, Perform, Prepare, Timer
 from orchestrator.core.events import AnyEvent, AttemptStarted, encode_batch
 from orchestrator.core.inputs import AnyInput, AttemptInterrupted, ClearHold, SetHold, Stop, TimerDue

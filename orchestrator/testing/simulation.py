@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 import msgspec
@@ -28,6 +28,7 @@ from orchestrator.core.inputs import (
     Answered,
     AnyInput,
     AttemptAsked,
+    AttemptEnded,
     AttemptErred,
     AttemptParked,
     AttemptSlept,
@@ -74,13 +75,15 @@ class Faults:
     cancel: float = 0.002
     stop: float = 0.005
     stale_driver: float = 0.02
+    clock_step: float = 0.01
     attempt_fails: float = 0.15
     attempt_sleeps: float = 0.05
     attempt_asks: float = 0.04
     attempt_parks: float = 0.02
+    attempt_ends: float = 0.003
 
 
-QUIET: Final = Faults(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+QUIET: Final = Faults(*[0.0] * len(fields(Faults)))
 
 
 @dataclass(slots=True)
@@ -190,6 +193,8 @@ class Simulation:
         if self._chance(faults.stop):
             self._stop_and_resume()
             return
+        if self._chance(faults.clock_step):
+            self.now += self.random.choice((-3600.0, 3600.0))
         if self._chance(faults.pause):
             self.inputs.append(SetHold("person", "sim"))
         if self._chance(faults.cancel):
@@ -263,6 +268,9 @@ class Simulation:
         parks = self.state.nodes[task].effect != "at_most_once"  # what parks finds its other half again
         if parks and roll < faults.attempt_parks and not self.calm:
             return AttemptParked(task, attempt, "simulated")
+        roll -= faults.attempt_parks
+        if roll < faults.attempt_ends:
+            return AttemptEnded(task, attempt, self.random.choice(("succeeded", "failed", "cancelled")))
         return AttemptSucceeded(task, attempt, msgspec.json.encode(self.state.name(task)))
 
     def _prepared(self, task: int) -> AnyInput:
@@ -411,10 +419,10 @@ class Simulation:
         state = self.state
         if state.cancel is not None or state.end is not None:
             return
-        root = state.scopes[0]
         failed = [
             task
-            for task in range(root.base, root.base + root.size)
+            for phase in (state.scopes[number] for number in state.opened[RUN])
+            for task in range(phase.base, phase.base + phase.size)
             if state.statuses[task] == FAILED and not state.forgiven(task)
         ]
         self._require(

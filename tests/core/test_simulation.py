@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core import decide as decide_module
+from orchestrator.core import decide_ends, decide_starts, evolve_moves, run_state, status
 from orchestrator.core import evolve as evolve_module
-from orchestrator.core import run_state, status
 from orchestrator.core import turn as turn_module
 from orchestrator.core.events import AttemptCut, TaskSettled
-from orchestrator.core.evolve import ImpossibleEventError
+from orchestrator.core.evolve_moves import ImpossibleEventError
 from orchestrator.testing.random_plans import random_plan
-from orchestrator.testing.simulation import QUIET, BrokenInvariantError, Faults, Simulation
+from orchestrator.testing.simulation import QUIET, BrokenInvariantError, Simulation
 
 SHARDS = 10
 
@@ -38,7 +39,7 @@ def test_every_seed_keeps_the_invariants(shard: int, pytestconfig: pytest.Config
 @given(seed=st.integers(0, 2**32))
 @settings(deadline=None)
 def test_what_flows_follows_the_rule_on_any_graph(seed: int) -> None:
-    quiet = Faults(0, 0, 0, 0, 0, 0, 0, attempt_fails=0.3, attempt_sleeps=0, attempt_asks=0, attempt_parks=0)
+    quiet = replace(QUIET, attempt_fails=0.3)
     Simulation(random_plan(seed, size=12), seed, quiet).run()
 
 
@@ -88,7 +89,7 @@ def _slots_leak() -> Any:
     def leave(state: Any, task: int, node: Any) -> None:
         state.running.pop(task, None)
 
-    return replaced(evolve_module, "_leave_running", leave)
+    return replaced(evolve_moves, "leave_running", leave)
 
 
 def _rule_forgets_order_edges() -> Any:
@@ -108,9 +109,9 @@ def _late_reports_count() -> Any:
 
 def _lost_attempts_are_repeated_whatever_their_effect() -> Any:
     def cut(state: Any, event: AttemptCut) -> None:
-        evolve_module._drop_attempt(state, event.task)
+        evolve_module.drop_attempt(state, event.task)
         state.statuses[event.task] = status.READY
-        evolve_module._queue(state, event.task)
+        evolve_module.queue(state, event.task)
 
     return replaced(evolve_module, "_FOLD", {**evolve_module._FOLD, AttemptCut: cut})
 
@@ -124,7 +125,7 @@ def _recovery_forgets_what_ran() -> Any:
 
 
 def _holds_are_ignored() -> Any:
-    honest = decide_module.starts
+    honest = decide_starts.starts
 
     def starts(state: Any, now: float, limit: int = 256, **options: Any) -> Any:
         holds, state.holds = state.holds, {}
@@ -137,7 +138,7 @@ def _holds_are_ignored() -> Any:
 
 
 def _bounds_are_ignored() -> Any:
-    honest = decide_module.starts
+    honest = decide_starts.starts
 
     def starts(state: Any, now: float, limit: int = 256, **options: Any) -> Any:
         slots, state.slots = state.slots, -1
@@ -150,12 +151,12 @@ def _bounds_are_ignored() -> Any:
 
 
 def _cancel_forgets_sleepers() -> Any:
-    honest = decide_module._cancel_phase
+    honest = decide_ends.cancel_phase
 
     def cancel_phase(state: Any, reason: str, but: int = -1) -> Any:
         return [event for event in honest(state, reason, but) if state.statuses[event.task] != status.SLEEPING]
 
-    return replaced(decide_module, "_cancel_phase", cancel_phase)
+    return replaced(decide_ends, "cancel_phase", cancel_phase)
 
 
 def _enough_is_one_too_few() -> Any:
@@ -169,13 +170,13 @@ def _enough_is_one_too_few() -> Any:
 
 
 def _taint_is_forgotten() -> Any:
-    honest = evolve_module._needs_met
+    honest = evolve_moves.needs_met
 
     def needs_met(state: Any, task: int) -> None:
         state.tainted.discard(task)
         honest(state, task)
 
-    return replaced(evolve_module, "_needs_met", needs_met)
+    return replaced(evolve_moves, "needs_met", needs_met)
 
 
 def _effects_begin_before_the_commit() -> Any:
@@ -203,7 +204,7 @@ def _the_wanted_set_misses_evaluations() -> Any:
     def unwant(state: Any, effect: Any) -> None:
         pass
 
-    return replaced(evolve_module, "_unwant", unwant)
+    return replaced(evolve_moves, "unwant", unwant)
 
 
 BUGS = [

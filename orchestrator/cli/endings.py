@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from orchestrator.cli import formats
 from orchestrator.cli.project import typed_path
@@ -15,7 +16,8 @@ from orchestrator.cli.session import Session
 
 if TYPE_CHECKING:
     from orchestrator import RunResult
-    from orchestrator.core.plan import Plan
+    from orchestrator.cli.renderers.choose import Outlook
+    from orchestrator.core.plan import Node, Plan
 
 FILES_MAX: Final = 1000
 EMBEDDED_MAX: Final = 4
@@ -117,30 +119,25 @@ def going_live(plan: Plan) -> list[str]:
     return [*head, *(marked or others)[:EMBEDDED_MAX]]
 
 
-def outlook_of(plan: Plan) -> Any:
-    """For the live view: what has not started, and what it waits for."""
+def outlook_of(plan: Plan) -> Outlook:
+    """For the live view: the first tasks that have not started, what each waits for, and how many more there are."""
     nodes = plan.scopes[0].nodes
 
-    def outlook(story: Story) -> list[tuple[str, str, str]]:
-        coming = []
-        for node in nodes:
-            if node.id in story.tasks:
-                continue
-            missing = [
-                nodes[need.index].id
-                for need in node.needs
-                if need.up == 0 and not _settled(story, nodes[need.index].id)
-            ]
-            if node.verb == "ask":
-                coming.append(
-                    ("asked", node.id, "will ask for approval" if not missing else f"will ask, after {missing[0]}")
-                )
-            elif missing:
-                more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-                coming.append(("waiting", node.id, f"waits for {missing[0]}{more}"))
-        return coming
+    def outlook(story: Story, room: int) -> tuple[list[tuple[str, str, str]], int]:
+        coming = [node for node in nodes if node.id not in story.tasks]
+        return [_waits(story, nodes, node) for node in coming[:room]], max(len(coming) - room, 0)
 
     return outlook
+
+
+def _waits(story: Story, nodes: Sequence[Node], node: Node) -> tuple[str, str, str]:
+    missing = [
+        nodes[need.index].id for need in node.needs if need.up == 0 and not _settled(story, nodes[need.index].id)
+    ]
+    if node.verb == "ask":
+        return "asked", node.id, f"will ask, after {missing[0]}" if missing else "will ask"
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return "waiting", node.id, f"waits for {missing[0]}{more}" if missing else "is next"
 
 
 def _settled(story: Story, name: str) -> bool:

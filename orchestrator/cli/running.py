@@ -120,6 +120,7 @@ def foreground(
     ready_fd: int | None = None,
 ) -> Iterator[Stage]:
     """A stage with its first line shown; the terminal is given back however the body ends."""
+    session.used_project = project
     settings = session.settings(project)
     wanted: Progress = "json" if as_json else progress or settings.value("progress")
     kind = chosen(wanted, session.err)

@@ -29,6 +29,8 @@ class Session:
     state_option: Path | None = None
     color: ColorChoice = "auto"
     debug: bool = False
+    used_project: Path | None = None
+    """The project of the file that was run, which need not be the one around the current folder."""
     _settings: dict[Path, Settings] = field(default_factory=dict)
 
     @property
@@ -94,7 +96,8 @@ class Session:
 
     def command(self, *words: str) -> str:
         """A command to suggest, with the folders that this call was given."""
-        folders = [("-C", self.project_option), ("--state", self.state_option)]
+        elsewhere = self.used_project if self.used_project not in (None, self.project()) else self.project_option
+        folders = [("-C", elsewhere), ("--state", self.state_option)]
         given = [part for flag, folder in folders if folder is not None for part in (flag, str(folder))]
         return shlex.join(["whisper-flow", *words, *given])
 

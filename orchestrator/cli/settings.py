@@ -131,7 +131,7 @@ def resolve(project: Path, flags: Mapping[str, Any], environ: Mapping[str, str] 
         (read_config(own, environ), str(own)),
     ]
     resolved = {setting.name: _resolve_one(setting, flags, environ, files) for setting in SETTINGS}
-    return Settings(project, resolved, _notes(project, environ), files[0][0].values)
+    return Settings(project, resolved, _notes(project, environ, files[1]), files[0][0].values)
 
 
 def _resolve_one(
@@ -155,7 +155,7 @@ def _checked(setting: Setting, value: Any, origin: str) -> Resolved:
         raise UsageError(f"`{setting.name}` from {origin} is {str(value)!r}: {error}") from None
 
 
-def _notes(project: Path, environ: Mapping[str, str]) -> list[str]:
+def _notes(project: Path, environ: Mapping[str, str], own: tuple[ConfigFile, str]) -> list[str]:
     from orchestrator.host.dotenv import read_dotenv
 
     known = {setting.variable for setting in SETTINGS}
@@ -167,6 +167,12 @@ def _notes(project: Path, environ: Mapping[str, str]) -> list[str]:
 
             near = did_you_mean(name, known)
             notes.append(f"the variable {name} sets nothing{f'; {near}' if near else ''}")
+    for name in own[0].values:
+        if name not in _BY_NAME and name not in ("version", "limits"):
+            from orchestrator.spec.suggest import did_you_mean
+
+            near = did_you_mean(name, _BY_NAME)
+            notes.append(f"{own[1]}:{own[0].lines[name]}: `{name}` is no setting{f'; {near}' if near else ''}")
     for name in sorted(read_dotenv(project / ".env")):
         if name in known:
             notes.append(f"`.env` sets {name}, which is not read: a project's `.env` gives inputs and secrets only")

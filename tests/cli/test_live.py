@@ -84,7 +84,7 @@ def after(events: list[dict[str, Any]], seconds: float, **options: Any) -> tuple
 
 def test_finished_tasks_scroll_away_and_open_ones_are_redrawn() -> None:
     coming = [("waiting", "review", "waits for write"), ("asked", "publish", "will ask for approval")]
-    _, screen = after(DIGEST, 16.0, cost_max="$0.50", outlook=lambda story: coming)
+    _, screen = after(DIGEST, 16.0, cost_max="$0.50", outlook=lambda story, room: (coming[:room], 0))
     assert shown(screen) == snapshot("""\
 ✓ fetch  3.1s  42 lines
 ✓ cluster  8.4s  $0.004  3 topics
@@ -131,7 +131,7 @@ def test_the_frame_fits_the_window_whatever_runs(height: int, width: int) -> Non
         *((0.1, "task_started", begins(f"task_number_{n}", detail="漢字" * 50)) for n in range(40)),
         *((0.2, "task_chunk", task(f"task_number_{n}", text="whole line\nanother\n")) for n in range(40)),
     )
-    renderer, _ = live(outlook=lambda story: [("waiting", f"w{n}", "waits") for n in range(9)])
+    renderer, _ = live(outlook=lambda story, room: ([("waiting", f"w{n}", "waits") for n in range(room)], 3))
     for event in events:
         renderer.show(event)
     frame = renderer.frame(AT + 1, width, height)
@@ -173,3 +173,35 @@ def test_a_task_with_two_attempts_says_when_it_is_tried_again() -> None:
     )
     _, screen = after(events, 1.0)
     assert "attempt 2 of 4 in 4.0s" in shown(screen)
+
+
+@pytest.mark.parametrize("room", [1, 3, 9])
+def test_what_is_to_come_is_shown_as_far_as_there_is_room(room: int) -> None:
+    coming = [("waiting", f"w{n}", "waits") for n in range(5)]
+    renderer, _ = live(outlook=lambda story, room: (coming[:room], max(5 - room, 0)))
+    rows = renderer.frame(AT, 80, room + 2)[1:]
+    assert len(rows) == min(max(room, 3), 5)
+    if room < 5:
+        assert rows[-1] == f"  … {5 - len(rows) + 1} more waiting"
+
+
+def test_ten_thousand_open_tasks_cost_no_more_than_the_window_shows() -> None:
+    renderer, _ = live()
+    for event in stream(
+        (0.0, "run_started", started()), *((0.1, "task_started", begins(f"t{n}")) for n in range(10_000))
+    ):
+        renderer.show(event)
+    drawn: list[str] = []
+    whole = LiveRenderer._row
+
+    def counting(self: LiveRenderer, line: Any, now: float, width: int) -> str:
+        drawn.append(line.name)
+        return whole(self, line, now, width)
+
+    LiveRenderer._row = counting  # type: ignore[method-assign]
+    try:
+        frame = renderer.frame(AT + 1, 80, 24)
+    finally:
+        LiveRenderer._row = whole  # type: ignore[method-assign]
+    assert len(frame) == 23
+    assert len(drawn) == 21

@@ -192,3 +192,14 @@ def test_warnings_of_the_file_are_counted_not_shown(project: Project) -> None:
     ran = project.call("run", file)
     assert f"1 warning: see `whisper-flow validate {file}`" in ran.err
     assert "WF330" not in ran.err
+
+
+def test_a_file_of_another_project_is_run_there_and_suggestions_say_so(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = Project(tmp_path_factory.mktemp("other"))
+    other.write("hello", HELLO)
+    ran = project.call("run", str(other.folder / "workflows" / "hello.yaml"))
+    assert f"-C {other.folder}" in ran.err
+    assert not (project.folder / ".whisper-flow").exists()
+    assert len(other.call("runs", "--json").json["runs"]) == 1

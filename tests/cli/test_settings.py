@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -23,8 +24,6 @@ def test_flags_win_over_variables_over_project_over_user_over_defaults(tmp_path:
     write(tmp_path, "config/whisper-flow.yaml", "# ours\nprogress: plain\ngrace: 1m\nlimits:\n  processes: 3\n")
     write(config_folder(), "config.yaml", "color: never\nprogress: json\nsynchronous: normal\n")
     environ = {"WHISPER_FLOW_GRACE": "2m", "WHISPER_FLOW_COLOR": "always"}
-    import os
-
     settings = resolve(tmp_path, {"color": "auto", "state": None}, {**os.environ, **environ})
     found = {
         name: (one.value, one.origin.replace(str(config_folder()), "~")) for name, one in settings.resolved.items()
@@ -59,10 +58,13 @@ def test_a_value_that_is_none_names_its_origin(tmp_path: Path, environ: dict[str
 
 def test_what_looks_like_a_mistake_is_noted(tmp_path: Path) -> None:
     write(tmp_path, ".env", "WHISPER_FLOW_STATE=/elsewhere\nWHISPER_FLOW_INPUT_NAME=x\n")
-    settings = resolve(tmp_path, {}, {"WHISPER_FLOW_STAET": "x", "WHISPER_FLOW_INPUT_A": "1"})
+    write(config_folder(), "config.yaml", "colour: never\nversion: 1\n")
+    environ = {**os.environ, "WHISPER_FLOW_STAET": "x", "WHISPER_FLOW_INPUT_A": "1"}
+    settings = resolve(tmp_path, {}, environ)
     assert settings.value("state") == ".whisper-flow"
     assert [note.partition(";")[0] for note in settings.notes] == [
         "the variable WHISPER_FLOW_STAET sets nothing",
+        f"{config_folder()}/config.yaml:1: `colour` is no setting",
         "`.env` sets WHISPER_FLOW_STATE, which is not read: a project's `.env` gives inputs and secrets only",
     ]
 

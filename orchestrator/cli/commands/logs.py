@@ -152,10 +152,13 @@ class LogReader:
 
 
 async def _follow(engine: ExecutionEngine, run_id: str, reader: LogReader, writer: Writer) -> None:
+    view, seen = engine.inspect(run_id), -1
     while True:
         row = engine.journal.row(run_id)
         over = row is None or row.ended_at is not None or engine.journal.holder(run_id) is None
-        for line in reader.lines(engine.inspect(run_id), done=over):
+        if row is not None and row.last != seen:
+            view, seen = engine.inspect(run_id), row.last
+        for line in reader.lines(view, done=over):
             writer.write(line)
         if over:
             return

@@ -12,7 +12,8 @@ from orchestrator.cli.terminal import Screen
 
 Progress = Literal["auto", "live", "plain", "json", "none"]
 PROGRESS_CHOICES: tuple[Progress, ...] = ("auto", "live", "plain", "json", "none")
-Outlook = Callable[[Story], list[tuple[str, str, str]]]
+Outlook = Callable[[Story, int], tuple[list[tuple[str, str, str]], int]]
+"""(story, room) → the first `room` tasks that have not started as (status, task, what it waits for), and how many more."""
 
 
 class Renderer(Protocol):
@@ -105,7 +106,7 @@ def make_renderer(
     if kind == "live":
         from orchestrator.cli.renderers.live import LiveRenderer
 
-        return LiveRenderer(err, verbose=verbose, cost_max=cost_max, outlook=outlook or (lambda story: []))
+        return LiveRenderer(err, verbose=verbose, cost_max=cost_max, outlook=outlook or (lambda story, room: ([], 0)))
     from orchestrator.cli.renderers.plain import PlainRenderer
 
     return PlainRenderer(err, verbose=verbose)

@@ -36,10 +36,10 @@ class LiveRenderer:
         *,
         verbose: bool = False,
         cost_max: str = "",
-        outlook: Callable[[Story], list[tuple[str, str, str]]] = lambda story: [],
+        outlook: Callable[[Story, int], tuple[list[tuple[str, str, str]], int]] = lambda story, room: ([], 0),
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`outlook` names what has not started yet: (status, task, what it waits for)."""
+        """`outlook`: see `choose.Outlook`."""
         self.screen = screen
         self.story = Story()
         self.history = History(self.story, screen, verbose=verbose)
@@ -122,14 +122,15 @@ class LiveRenderer:
     def frame(self, now: float, width: int, height: int) -> list[str]:
         """The rows to show, at most `height - 1` so that the history above stays where it is."""
         room = max(height - 2, 3)
-        opened, text = self._open_rows(now, width)
-        if len(opened) + len(text) <= room:
-            opened = [row for rows in self._with_text(now, width) for row in rows]
-        if len(opened) > room:
-            hidden = len(opened) - room + 1
-            opened = [*opened[: room - 1], self.screen.style(cut(f"  … {hidden} more running", width), "dim")]
-        rows = [self._header(now, width), *opened]
-        return rows + self._ahead(width, room + 1 - len(rows))
+        lines = self._opened()
+        if len(lines) + sum(len(line.lines) for line in lines[:room]) <= room:
+            rows = [row for line in lines for row in self._with_text(line, now, width)]
+        elif len(lines) <= room:
+            rows = [self._row(line, now, width) for line in lines]
+        else:
+            rows = [self._row(line, now, width) for line in lines[: room - 1]]
+            rows.append(self.screen.style(cut(f"  … {len(lines) - room + 1} more running", width), "dim"))
+        return [self._header(now, width), *rows, *self._ahead(width, room - len(rows))]
 
     def _header(self, now: float, width: int) -> str:
         story = self.story
@@ -152,19 +153,13 @@ class LiveRenderer:
                 path.append(self.story.tasks[name].order)
         return tuple(reversed(path))
 
-    def _open_rows(self, now: float, width: int) -> tuple[list[str], list[str]]:
-        lines = self._opened()
-        text = [row for line in lines for row in line.lines]
-        return [self._row(line, now, width) for line in lines], text
-
-    def _with_text(self, now: float, width: int) -> list[list[str]]:
-        """Each open task with the last whole lines it wrote."""
-        found = []
-        for line in self._opened():
-            indent = "  " * (line.depth + 1) + "    "
-            written = [self.screen.style(cut(indent + row, width), "dim") for row in line.lines]
-            found.append([self._row(line, now, width), *written])
-        return found
+    def _with_text(self, line: TaskLine, now: float, width: int) -> list[str]:
+        """An open task with the last whole lines it wrote."""
+        indent = "  " * (line.depth + 1) + "    "
+        return [
+            self._row(line, now, width),
+            *(self.screen.style(cut(indent + row, width), "dim") for row in line.lines),
+        ]
 
     def _row(self, line: TaskLine, now: float, width: int) -> str:
         indent = "  " * (line.depth + 1)
@@ -188,17 +183,18 @@ class LiveRenderer:
 
     def _ahead(self, width: int, room: int) -> list[str]:
         """What has not started, as far as there is room."""
-        coming = self.outlook(self.story) if room > 0 else []
-        if len(coming) > room:
-            more = self.screen.style(cut(f"  … {len(coming) - max(room - 1, 0)} more waiting", width), "dim")
-            coming, last = coming[: max(room - 1, 0)], [more]
-        else:
-            last = []
+        if room <= 0:
+            return []
+        coming, more = self.outlook(self.story, room)
+        if more:
+            more, coming = more + 1, coming[:-1]
         rows = []
         for status, name, what in coming:
             row = cut(f"{_padded(clean_line(name), 14)} {what}", width - 4)
             rows.append(f"  {icon(self.screen, status)} {self.screen.style(row, 'dim')}")
-        return rows + last
+        if more:
+            rows.append(self.screen.style(cut(f"  … {more} more waiting", width), "dim"))
+        return rows
 
 
 def _padded(name: str, width: int) -> str:

@@ -14,6 +14,7 @@ from orchestrator.cli.terminal import Screen, clean_line, cut
 HEARTBEAT: Final = 30.0
 """Seconds without a line after which one says what is still running."""
 NAMED_MAX: Final = 5
+DETAIL_MAX: Final = 100
 
 
 class PlainRenderer:
@@ -59,7 +60,11 @@ class PlainRenderer:
 
     def _attempt(self, event: dict[str, Any]) -> list[str]:
         line = self.story.tasks[event["task"]]
-        facts = [line.name, f"attempt {line.attempt} of {line.of}" if line.attempt > 1 else "started", line.detail]
+        facts = [
+            line.name,
+            f"attempt {line.attempt} of {line.of}" if line.attempt > 1 else "started",
+            cut(line.detail, DETAIL_MAX),
+        ]
         return [
             f"{'  ' * line.depth}{icon(self.screen, 'running')} {'  '.join(clean_line(fact) for fact in facts if fact)}"
         ]

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import apsw
 import pytest
+from sizes import size
 from stores.conformance import append, batch, begin
 from stores.workload import State, Workload, check_image, state_of
 
@@ -32,7 +33,7 @@ STEPS = 25
 @pytest.fixture
 def images(request: pytest.FixtureRequest) -> int:
     given = request.config.getoption("--images", default=None)
-    return int(given or (1_000_000 if request.config.getoption("--release", default=False) else 200))
+    return int(given or size(request.config, here=200, ci=5_000, release=1_000_000))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sizes import size
 
 from orchestrator.spec.diagnostics import DiagnosticsError
 from orchestrator.spec.loader import Document, load_document
@@ -60,7 +61,7 @@ def _scalars_stand_where_they_should(document: Document) -> None:
 
 
 def _examples(request: pytest.FixtureRequest) -> int:
-    return 100_000 if request.config.getoption("--release", default=False) else 300
+    return size(request.config, here=300, ci=7_000, release=100_000)
 
 
 @pytest.mark.timeout(0)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sizes import size
 
 from orchestrator.spec.diagnostics import DiagnosticsError, has_errors
 from orchestrator.spec.fixes import apply_fixes
@@ -135,7 +136,7 @@ def look(text: str) -> None:
 
 @pytest.mark.timeout(0)
 def test_a_damaged_workflow_is_explained_and_what_is_valid_compiles(request: pytest.FixtureRequest) -> None:
-    examples = 50_000 if request.config.getoption("--release", default=False) else 400
+    examples = size(request.config, here=400, ci=2_000, release=50_000)
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(damaged())
@@ -147,7 +148,7 @@ def test_a_damaged_workflow_is_explained_and_what_is_valid_compiles(request: pyt
 
 @pytest.mark.timeout(0)
 def test_a_workflow_with_exchanged_values_is_explained_or_compiles(request: pytest.FixtureRequest) -> None:
-    examples = 50_000 if request.config.getoption("--release", default=False) else 400
+    examples = size(request.config, here=400, ci=2_000, release=50_000)
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(tampered())

@@ -12,14 +12,15 @@ import heapq
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Final
 
 from orchestrator.core.decide_starts import starts
 from orchestrator.core.effects import Conclude, Effect, Perform, Prepare, Timer
 from orchestrator.core.events import AnyEvent, AttemptStarted, encode_batch
 from orchestrator.core.inputs import AnyInput, AttemptInterrupted, ClearHold, SetHold, Stop, TimerDue
-from orchestrator.core.run_state import RunState
-from orchestrator.core.turn import advance
+from orchestrator.core.run_state import RunState, wanted
+from orchestrator.core.turn import Refusal, advance
 from orchestrator.delegates import DelegateDispatcher, DelegateManager
 from orchestrator.engine import inbox
 from orchestrator.engine.evaluate import conclude, prepare
@@ -35,6 +36,11 @@ DELEGATES: Final = "delegates"
 """The hold that pause delegates keep."""
 ASK_AGAIN_S: Final = 0.5
 """How often delegates that said pause are asked again, if nobody says sooner that something changed."""
+
+ABANDONED: Final = "its driver lets go of the run"
+"""What an attempt is cancelled with that will be repeated by whoever folds, rather than being over for good."""
+INPUTS_MAX: Final = 512
+"""Most inputs one turn takes, and most evaluations done between two: a burst is worked off in slices, so that others get theirs."""
 
 Publish = Callable[[RunState, float, Sequence[AnyEvent]], None]
 
@@ -79,6 +85,8 @@ class RunActor:
         self._attempts: dict[int, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         """Attempts that were cancelled and still put their things away."""
+        self._evaluations: dict[Effect, None] = {}
+        """`when`, items, `until` and outputs still to be worked out, in order."""
         self._timers: list[Timer] = []
         self._failure: BaseException | None = None
 
@@ -105,7 +113,8 @@ class RunActor:
     async def drive(self, first: Sequence[AnyInput]) -> None:
         """Take turns until the run is over, waits for people, or was stopped. Raises JournalError if it cannot go on recording."""
         self._inputs.extend(first)
-        self._adopt_timers()
+        self._knocked = True
+        self._adopt()
         try:
             while True:
                 now = self._clock.now()
@@ -117,7 +126,7 @@ class RunActor:
                     raise self._failure
                 if self._done():
                     return
-                if self._inputs or self._more:
+                if self._inputs or self._more or self._evaluations:
                     await asyncio.sleep(0)
                 else:
                     await self._wait()
@@ -126,7 +135,7 @@ class RunActor:
 
     def _done(self) -> bool:
         state = self.state
-        if self._inputs or self._knocked or self._more:
+        if self._inputs or self._knocked or self._more or self._evaluations:
             return False
         if state.over:
             return True
@@ -135,9 +144,11 @@ class RunActor:
         return state.status == "waiting" and self.park
 
     def _take(self, now: float) -> tuple[list[AnyInput], tuple[str, ...]]:
-        inputs = list(self._inputs)
-        self._inputs.clear()
-        while self._timers and self._timers[0].at <= now:
+        inputs: list[AnyInput] = []
+        self._evaluate(now)
+        while self._inputs and len(inputs) < INPUTS_MAX:
+            inputs.append(self._inputs.popleft())
+        while self._timers and self._timers[0].at <= now and len(inputs) < INPUTS_MAX:
             timer = heapq.heappop(self._timers)
             inputs.append(TimerDue(timer.task, timer.what, timer.at))
         consumed: list[str] = []
@@ -152,6 +163,15 @@ class RunActor:
                     inputs.append(given)
         self._taken.update(consumed)
         return inputs, tuple(consumed)
+
+    def _evaluate(self, now: float) -> None:
+        """Work out some of what waits for it; the answers are inputs like any others."""
+        for effect in list(islice(self._evaluations, INPUTS_MAX)):
+            del self._evaluations[effect]
+            if isinstance(effect, Prepare):
+                self._inputs.append(prepare(self._values, effect.task, now))
+            elif isinstance(effect, Conclude):
+                self._inputs.append(conclude(self._values, effect.task, effect.number, now))
 
     def _read_message(self, payload: bytes) -> AnyInput | None:
         try:
@@ -184,14 +204,20 @@ class RunActor:
             turn = advance(state, inputs, now)
             events, self._more = turn.events, turn.more
         else:
-            events = advance(state, inputs, now, may_start=False).events
+            first = advance(state, inputs, now, may_start=False)
             turn = advance(state, await self._ask(), now)
-            events += turn.events
+            events = first.events + turn.events
             self._more = turn.more
+            self._say_refused(first.refusals)
+        self._say_refused(turn.refusals)
         if events or consumed:
             await self._append(expected, events, consumed, now)
             self._publish(state, now, events)
-        self._act(now)
+        self._act()
+
+    def _say_refused(self, refusals: Sequence[Refusal]) -> None:
+        for refusal in refusals:
+            _log.warning("run %s: %s was refused: %s", self.run_id, type(refusal.given).__name__, refusal.reason)
 
     async def _ask(self) -> list[AnyInput]:
         """What the control delegates say about the tasks about to start, as inputs: a change of answer is journaled."""
@@ -245,7 +271,7 @@ class RunActor:
 
     # --- acting on what the commit made true
 
-    def _act(self, now: float) -> None:
+    def _act(self) -> None:
         state = self.state
         dropped, begun, timers = state.dropped, state.begun, state.set_timers
         if dropped:
@@ -259,9 +285,9 @@ class RunActor:
         if begun:
             state.begun = []
             for effect in begun:
-                self._begin(effect, now)
+                self._begin(effect)
 
-    def _begin(self, effect: Effect, now: float) -> None:
+    def _begin(self, effect: Effect) -> None:
         match effect:
             case Perform(task, attempt):
                 if self._performer.immediate(task):
@@ -270,12 +296,11 @@ class RunActor:
                     self._attempts[task] = self._loop.create_task(
                         self._attempt(task, attempt), name=f"attempt {task}.{attempt}"
                     )
-            case Prepare(task):
-                self._inputs.append(prepare(self._values, task, now))
-            case Conclude(task, number):
-                self._inputs.append(conclude(self._values, task, number, now))
+            case Prepare() | Conclude():
+                self._evaluations[effect] = None
 
     def _drop(self, effect: Effect) -> None:
+        self._evaluations.pop(effect, None)
         if isinstance(effect, Perform) and (attempt := self._attempts.pop(effect.task, None)) is not None:
             attempt.cancel()
             self._ending.add(attempt)
@@ -295,15 +320,16 @@ class RunActor:
                 del self._attempts[task]
         self.post(report)
 
-    def _adopt_timers(self) -> None:
-        """A recovered state already has timers; a new one gets them as they are set."""
+    def _adopt(self) -> None:
+        """What a recovered state wants already: its timers and evaluations. Its attempts were cut and are started anew."""
+        self._evaluations = {effect: None for effect in sorted(wanted(self.state)) if not isinstance(effect, Perform)}
         self._timers = [Timer(at, task, what) for (task, what), at in self.state.timers.items()]
         heapq.heapify(self._timers)
 
     async def _end_attempts(self) -> None:
         attempts = [attempt for attempt in self._attempts.values() if not attempt.done()]
         for attempt in attempts:
-            attempt.cancel()
+            attempt.cancel(ABANDONED)
         attempts.extend(self._ending)
         if attempts:
             await asyncio.gather(*attempts, return_exceptions=True)

@@ -7,6 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.engine import inspect
+from orchestrator.engine.actor import ABANDONED
 from orchestrator.engine.fold import fold, pinned_plan
 from orchestrator.engine.views import RunResult
 from orchestrator.errors import ErrorType, JournalError, TaskError, WhisperFlowError
@@ -42,8 +43,8 @@ class ChildRuns:
             if detach:
                 return ChildResult(run_id=run_id, status="running", outputs={"run_id": run_id})
             return _result(await handle.wait())
-        except asyncio.CancelledError:
-            self._let_go(run_id, parent_run)
+        except asyncio.CancelledError as cut:
+            self._let_go(run_id, parent_run, abandoned=ABANDONED in cut.args)
             raise
 
     async def _driven(
@@ -56,7 +57,7 @@ class ChildRuns:
                 pinned_plan(self._engine.journal, parent_run).children[workflow],
                 inputs,
                 run_id=run_id,
-                trigger={"kind": "workflow", "of": parent_run, "task": key.partition(":")[2]},
+                trigger={"kind": "workflow", "of": parent_run, "task": key.partition(":")[2].partition("\n")[0]},
                 parent=parent_run,
             )
         except JournalError:
@@ -65,12 +66,13 @@ class ChildRuns:
             word: ErrorType = "auth" if error.exit_code == 4 else "invalid_input"
             raise TaskError(word, f"{workflow} could not start: {error.message}", help=error.help) from error
 
-    def _let_go(self, run_id: str, parent_run: str) -> None:
-        """The call was cut off. By a stop, the child stays resumable as its caller is; cancelled for good, it goes with its caller."""
+    def _let_go(self, run_id: str, parent_run: str, *, abandoned: bool) -> None:
+        """The call was cut off. By a stop or because its driver failed, the child stays
+        resumable as its caller is; cancelled for good, it goes with its caller."""
         child, parent = self._engine.driving(run_id), self._engine.driving(parent_run)
         if child is None or self._engine.closing:
             return
-        if parent is not None and parent.state.stop_until is not None:
+        if abandoned or (parent is not None and parent.state.stop_until is not None):
             child.stop(grace=0.0, by=parent_run)
         else:
             child.cancel(by=parent_run, reason="its caller was cancelled")

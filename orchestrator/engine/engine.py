@@ -18,7 +18,7 @@ from orchestrator.core.run_state import RunState
 from orchestrator.delegates import DelegateManager
 from orchestrator.engine import admission, inspect, reuse
 from orchestrator.engine.fold import fold, pinned_plan
-from orchestrator.engine.inbox import Message
+from orchestrator.engine.inbox import Message, check_how
 from orchestrator.engine.letters import Letters
 from orchestrator.engine.performer import Limits
 from orchestrator.engine.running import RunHandle, Running
@@ -120,18 +120,22 @@ class Engine:
         if reused:
             running.reusable = self.results_of(reused)
         running.claim()
-        first = StartRun(
-            run_id=run_id,
-            plan_blob=self.journal.put_blob(encode_plan(plan)),
-            inputs=store(self.journal, given),
-            trigger={"kind": "manual", **(trigger or {})},
-            project=str(self.adapters.project.root),
-            git=running.git_commit(),
-            reuse=store(self.journal, reused) if reused else None,
-            parent=parent,
-            holds=(*holds, *running.queue_hold()),
-            budget=dict(budget) if budget else None,
-        )
+        try:
+            first = StartRun(
+                run_id=run_id,
+                plan_blob=self.journal.put_blob(encode_plan(plan)),
+                inputs=store(self.journal, given),
+                trigger={"kind": "manual", **(trigger or {})},
+                project=str(self.adapters.project.root),
+                git=running.git_commit(),
+                reuse=store(self.journal, reused) if reused else None,
+                parent=parent,
+                holds=(*holds, *running.queue_hold()),
+                budget=dict(budget) if budget else None,
+            )
+        except BaseException:
+            running.release()
+            raise
         return await self._drive(running, [first], park=park)
 
     async def resume(self, run_id: str, *, park: bool = True) -> RunHandle:
@@ -196,8 +200,8 @@ class Engine:
         if not old.over and self.journal.holder(run_id) is not None:
             raise UsageError(f"run {run_id} is still running", help=f"`whisper-flow watch {run_id}` follows it")
         plan = plan or old.plan
-        given = {**load(self.journal, old.start.inputs), **(inputs or {})}
-        given = {name: value for name, value in given.items() if name in plan.inputs}
+        before = load(self.journal, old.start.inputs)
+        given = {**{name: value for name, value in before.items() if name in plan.inputs}, **(inputs or {})}
         names = reuse.reusable(old, plan, from_task=from_task) if from_task or failed else []
         trigger = {"kind": "rerun", "of": run_id, "attempt": int(old.start.trigger.get("attempt", 1)) + 1}
         reused = {"from_run": run_id, "tasks": names} if names else None
@@ -238,8 +242,7 @@ class Engine:
 
     def resolve(self, run_id: str, task: str, how: str, *, by: str = "", value: JSON = None) -> None:
         """Say what became of an `unknown` task: `retry`, `succeeded` (with its value) or `failed`."""
-        if how not in ("retry", "succeeded", "failed"):
-            raise UsageError(f"{how!r} is none of retry, succeeded, failed")
+        check_how(how)
         self._send(run_id, Message(kind="resolve", task=task, how=how, value=value, by=by or whoami()))
 
     def _send(self, run_id: str, message: Message) -> None:
@@ -309,8 +312,7 @@ class Engine:
         if self.closing:
             return
         self.closing = True
-        for running in list(self._runs.values()):
-            await running.abandon()
+        await asyncio.gather(*(running.abandon() for running in list(self._runs.values())))
         if self._services is not None:
             await self._services.sessions.close()
             await self._services.processes.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from orchestrator.core.events import Failure
@@ -19,8 +20,10 @@ from orchestrator.core.plan import Each, Node
 from orchestrator.core.run_state import RUN
 from orchestrator.engine.schemas import problems
 from orchestrator.engine.values import Resolve, Values, store
+from orchestrator.errors import JournalError
 
 JSON = Any
+_log = logging.getLogger("orchestrator.engine")
 
 
 def failure_of(error: ExpressionError, what: str) -> Failure:
@@ -30,7 +33,21 @@ def failure_of(error: ExpressionError, what: str) -> Failure:
 
 
 def prepare(values: Values, task: int, now: float) -> Prepared:
-    """Evaluate a ready task's `when` and, for an each, its items."""
+    """Evaluate a ready task's `when` and, for an each, its items. Raises JournalError."""
+    try:
+        return _prepare(values, task, now)
+    except JournalError:
+        raise
+    except Exception as error:  # noqa: BLE001  a mistake of ours in one task's expression ends that task, not the run
+        return Prepared(task, failure=_internal(task, error))
+
+
+def _internal(task: int, error: Exception) -> Failure:
+    _log.error("an expression of task %d failed inside the engine", task, exc_info=error)
+    return Failure("internal", f"{type(error).__name__}: {error}")
+
+
+def _prepare(values: Values, task: int, now: float) -> Prepared:
     node = values.state.nodes[task]
     resolve = values.scope(task)
     if node.when is not None:
@@ -143,7 +160,16 @@ def _circle(after: list[tuple[int, ...]]) -> int | None:
 
 
 def conclude(values: Values, task: int, number: int, now: float) -> Concluded:
-    """Evaluate a loop's `until`, a group's `outputs`, or (task RUN) the run's."""
+    """Evaluate a loop's `until`, a group's `outputs`, or (task RUN) the run's. Raises JournalError."""
+    try:
+        return _conclude(values, task, number, now)
+    except JournalError:
+        raise
+    except Exception as error:  # noqa: BLE001  as in `prepare`
+        return Concluded(task, number, failure=_internal(task, error))
+
+
+def _conclude(values: Values, task: int, number: int, now: float) -> Concluded:
     if task == RUN:
         return _run_outputs(values, now)
     node = values.state.nodes[task]

@@ -8,6 +8,7 @@ import msgspec
 
 from orchestrator.core.events import AnyEvent, EventBatch, RunStarted, decode_batch
 from orchestrator.core.evolve import evolve
+from orchestrator.core.evolve_moves import ImpossibleEventError
 from orchestrator.core.plan import Plan, decode_plan
 from orchestrator.core.run_state import RunState
 from orchestrator.errors import JournalError, NotFoundError
@@ -57,7 +58,10 @@ class Folder:
             decoded = _decode(self.run_id, batch.payload)
             state.at = decoded.at
             for event in decoded.events:
-                evolve(state, event)
+                try:
+                    evolve(state, event)
+                except ImpossibleEventError as error:
+                    raise JournalError(f"run {self.run_id} cannot be read: {error}") from error
                 yield event
         state.begun.clear()
         state.dropped.clear()

@@ -31,6 +31,12 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_f
     grace: float = 0.0
 
 
+def check_how(how: str) -> None:
+    """Raises UsageError unless it is a word on an unknown task."""
+    if how not in ("retry", "succeeded", "failed"):
+        raise UsageError(f"{how!r} is none of retry, succeeded, failed")
+
+
 def encode(message: Message) -> bytes:
     return msgspec.json.encode(message)
 
@@ -56,6 +62,7 @@ def to_input(state: RunState, payload: bytes, read: Read) -> AnyInput | None:
         case "answer":
             return answer(state, message, read)
         case "resolve":
+            check_how(message.how)
             return Resolve(_task(state, message.task), message.how, message.by, msgspec.json.encode(message.value))
         case "child_ended":
             task = state.find(message.task)

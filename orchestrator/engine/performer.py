@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from orchestrator.core import retry
 from orchestrator.core.events import Failure, Value
 from orchestrator.core.expressions import ExpressionError, render_tree
 from orchestrator.core.inputs import (
@@ -125,13 +126,7 @@ class Performer:
         if key is not None and (known := self._values.journal.recall(key, attempt.now)) is not None:
             value, meta = msgspec.msgpack.decode(known, type=tuple[bytes, bytes])
             return AttemptSucceeded(task, number, value, meta, reused="cache")
-        try:
-            async with asyncio.timeout(node.timeout) as limit:
-                outcome = await self._around.find_kind(node.verb).perform(attempt)
-        except TimeoutError as error:
-            if limit.expired():
-                raise TaskError("timeout", f"not done within {node.timeout:g} s") from error
-            raise TaskError("timeout", str(error) or "timed out") from error
+        outcome = await self._bounded(task, node, attempt)
         if isinstance(outcome, Succeeded) and node.output is not None and mentions_files(node.output):
             outcome.value = await asyncio.to_thread(self._keep_files, node.output, outcome.value, attempt)
         report = self._report(task, number, node, outcome)
@@ -139,6 +134,17 @@ class Performer:
             kept = msgspec.msgpack.encode((report.value, report.meta if isinstance(report.meta, bytes) else b"{}"))
             self._values.journal.remember(key, kept, self._now() + (node.cache or 0.0))
         return report
+
+    async def _bounded(self, task: int, node: Node, attempt: Attempt) -> Outcome:
+        """The kind's own work within the time it has. Raises TaskError (`timeout`)."""
+        started = self._values.state.started[task]
+        left = retry.time_left(node, started, attempt.now)
+        try:
+            async with asyncio.timeout(left) as limit:
+                return await self._around.find_kind(node.verb).perform(attempt)
+        except TimeoutError as error:
+            said = retry.out_of_time(node, started, self._now()) if limit.expired() else str(error) or "timed out"
+            raise TaskError("timeout", said) from error
 
     # --- what goes in
 
@@ -151,6 +157,7 @@ class Performer:
         now = self._now()
         name = values.state.name(task)
         resolve = values.scope(task)
+        left = retry.time_left(node, values.state.started[task], now)
         fields = render_tree(node.fields, resolve, now=now)
         if node.verb == "agent":
             plan = values.state.plan
@@ -160,7 +167,7 @@ class Performer:
             task=name,
             node=node,
             number=number,
-            key=f"{around.run_id}:{name}",
+            key=self._key(task, name, node),
             fields=fields,
             env={},
             secrets=around.secrets,
@@ -170,11 +177,16 @@ class Performer:
             log_dir=around.run_dir,
             output_schema=node.output,
             now=now,
-            deadline=None if node.timeout is None else now + node.timeout,
+            deadline=None if left is None else now + left,
             services=around.services(),
             publish=lambda type, data: around.publish(type, {"task": name, **data}),
             control=around.control,
         )
+
+    def _key(self, task: int, name: str, node: Node) -> str:
+        """The same for every attempt of a series. A child run that failed has ended: another try is another child."""
+        failures = self._values.state.failures.get(task, 0) if node.verb == "workflow" else 0
+        return f"{self._around.run_id}:{name}" + (f"\n{failures}" if failures else "")
 
     def _environment(self, task: int, node: Node, now: float) -> dict[str, str]:
         """The base variables, the workflow's, the task's own: the nearer wins."""
@@ -230,7 +242,8 @@ class Performer:
         if isinstance(error, TaskError):
             retry_after = error.meta.get("retry_after")
             failure = Failure(error.type, clean(error.message), error.help, retry_after)
-            return AttemptErred(task, number, failure, self._store(error.meta) if error.meta else None)
+            cost = error.meta.get("cost")
+            return AttemptErred(task, number, failure, self._store(error.meta) if error.meta else None, cost)
         if isinstance(error, ExpressionError):
             failure = failure_of(error, "in an expression")
             return AttemptErred(task, number, Failure(failure.type, clean(failure.message), failure.help))

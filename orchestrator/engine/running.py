@@ -36,7 +36,7 @@ from orchestrator.engine.telling import engine_stopped, notifications
 from orchestrator.engine.values import Values, load
 from orchestrator.engine.views import RunResult, RunView, StreamEvent
 from orchestrator.engine.watching import Feed, Watcher
-from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.errors import NotFoundError, UsageError, WhisperFlowError
 from orchestrator.host.environment import base_environment
 from orchestrator.host.redact import Redactor
 from orchestrator.ports.journal import StreamRow
@@ -151,24 +151,52 @@ class Running:
         error: BaseException | None = None
         try:
             await actor.drive(first)
+            while self._missed_a_message():
+                await actor.drive([])
         except BaseException as raised:
             error = raised
             raise
         finally:
             stop_listening()
             stop_watching_delegates()
-            for helper in (git, queue):
-                if helper is not None:
-                    helper.cancel()
-            if not self.state.over:
-                self._dispatcher.post([("engine_stopped", engine_stopped(self.state))])
+            for beside in (git, queue):
+                if beside is not None:
+                    beside.cancel()
+            self._tell_delegates_it_stopped(error)
             await self._dispatcher.close()
             self.engine.forget(self.run_id)
             self.release()
             for watcher in self._watchers:
                 watcher.leave()
-            self._tell_parent()
+            if error is None:
+                self._tell_parent()
             self._settle_future(error)
+
+    def _missed_a_message(self) -> bool:
+        """Whether somebody wrote to a run that parks just then, saw that it had a driver and trusted him with it: whoever lets go looks
+        once more, and goes on if nobody else does. True leaves the run claimed.
+        """
+        if self.state.status != "waiting" or self.engine.closing:
+            return False
+        self.release()
+        try:
+            if not self.engine.journal.inbox(self.run_id):
+                return False
+            self.claim()
+        except WhisperFlowError:
+            return False
+        row = self.engine.journal.row(self.run_id)
+        return row is not None and row.last == self.state.last
+
+    def _tell_delegates_it_stopped(self, error: BaseException | None) -> None:
+        """A run that ended said so itself. After an error the state is worth nothing: the last word that was recorded counts."""
+        if error is None:
+            if not self.state.over:
+                self._dispatcher.post([("engine_stopped", engine_stopped(self.state))])
+            return
+        said = {"error_type": "internal", "error_message": str(error) or type(error).__name__}
+        stopped = engine_stopped(self.state) | {"status": "running"}
+        self._dispatcher.post([("engine_error_occurred", said), ("engine_stopped", stopped)])
 
     def _settle_future(self, error: BaseException | None) -> None:
         if self.finished.done():
@@ -257,7 +285,7 @@ class Running:
 
     def _summarise(self, state: RunState) -> dict[str, JSON]:
         """Small, and made anew only where it can have changed: at the run's own turning points."""
-        mark = (state.status, state.phase, len(state.questions), len(state.costs))
+        mark = (state.status, state.status_reason, state.phase, len(state.questions), sum(state.costs.values()))
         if self._summary.get("mark") != mark:
             self._summary = {
                 "mark": mark,
@@ -364,6 +392,8 @@ class RunHandle:
         self._post(given)
 
     def resolve(self, task: str, how: str, *, by: str = "", value: JSON = None) -> None:
+        """Say what became of an `unknown` task: `retry`, `succeeded` (with its value) or `failed`."""
+        inbox.check_how(how)
         number = self._running.state.find(task)
         if number is None:
             raise NotFoundError(f"the run has no task `{task}`")

@@ -32,7 +32,7 @@ from orchestrator.core.events import (
     TaskSucceeded,
     Value,
 )
-from orchestrator.core.plan import Node
+from orchestrator.core.plan import Node, command_of
 from orchestrator.core.run_state import RUN, RunState
 from orchestrator.core.status import TASK_WORDS, UNKNOWN
 
@@ -62,7 +62,7 @@ def detail(node: Node) -> str:
             model = fields.get("model") or ""
             return f"{name} {model}".strip()
         case "run":
-            return summary(fields.get("script") or fields.get("argv") or "")
+            return summary(command_of(fields))
         case "python":
             return str(fields.get("target", ""))
         case "http":

@@ -180,7 +180,7 @@ class Values:
         node = self.state.nodes[task]
         alias = node.each.alias if node.each else "item"
         outer = self.scope(task)
-        given = {alias: item, "item": item, "index": index}
+        given = {alias: item, "index": index}
         return lambda name: given[name] if name in given else outer(name)
 
     def run_scope(self) -> Resolve:
@@ -213,10 +213,10 @@ class Values:
             instance = self.state.scopes[instance.parent]
 
     def _around(self, name: str, instance: ScopeInstance) -> JSON:
-        """`item`, its alias, `index`, `previous`, `round`: of the nearest each or loop around."""
+        """The item under its name, `index`, `previous`, `round`: of the nearest each or loop around."""
         while instance.owner != RUN:
             node = self.state.nodes[instance.owner]
-            if node.each is not None and name in ("item", "index", node.each.alias):
+            if node.each is not None and name in ("index", node.each.alias):
                 return instance.index if name == "index" else self.items_of(instance.owner)[instance.index]
             if node.loop is not None and name in ("round", "previous"):
                 return instance.index if name == "round" else self._previous(instance)

@@ -67,10 +67,10 @@ async def test_a_stopped_run_is_resumable_and_repeats_only_what_was_cut(
         name: t
         tasks:
           done: {run: 'echo x >> done.log; echo ok'}
-          slow: {after: done, run: 'echo x >> slow.log; test -e gate || sleep 60; echo slow'}
+          slow: {after: done, run: 'echo x >> slow.log; echo begun; test -e gate || sleep 60; echo slow'}
     """
     handle = await engine.start(plan(text))
-    await until(handle, "task_started", task="slow")
+    await until(handle, "task_log", task="slow")
     handle.stop(grace=0.0, by="ada")
     result = await handle.wait()
     assert result.status == "paused"

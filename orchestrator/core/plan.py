@@ -18,6 +18,7 @@ Templates stay text: every string in `fields`, `env`, `outputs`, `cwd` is a temp
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any, Final, Literal
 
 import msgspec
@@ -170,6 +171,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: str = ""
     """The file's text, for `show`, `diff` and messages of a pinned run."""
     digest: str = ""
+
+
+_VARIABLE = re.compile(r'"\$(\w+)"|\$\{(\w+)\}')
+
+
+def command_of(fields: dict[str, Any]) -> str:
+    """A `run` task's command as its author wrote it: expressions instead of the variables that carry them."""
+    if fields.get("argv") is not None:
+        return " ".join(map(str, fields["argv"]))
+    values: dict[str, str] = fields.get("values") or {}
+    script = str(fields.get("script", ""))
+    return _VARIABLE.sub(lambda found: values.get(found[1] or found[2], found[0]), script) if values else script
 
 
 def encode_plan(plan: Plan) -> bytes:

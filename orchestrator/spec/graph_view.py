@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.core.plan import SOFT, Node, Plan
+from orchestrator.core.plan import SOFT, Node, Plan, command_of
 
 FOLD_MIN = 13
 """So many tasks that do the same between the same neighbours are drawn as one."""
@@ -147,22 +147,10 @@ def _verb_words(node: Node) -> str:
         case "end":
             return f"end {fields['status']}"
         case "run":
-            return f"run {_short(_script(fields))}"
+            return f"run {_short(command_of(fields))}"
         case "wait" if isinstance(fields.get("for"), int | float):
             return f"wait {fields['for']:g} s"
     return node.verb
-
-
-_VARIABLE = re.compile(r'"\$(\w+)"|\$\{(\w+)\}')
-
-
-def _script(fields: dict[str, Any]) -> str:
-    """A command as its author wrote it: expressions where the compiler put variables."""
-    if "argv" in fields:
-        return " ".join(map(str, fields["argv"]))
-    values: dict[str, str] = fields.get("values") or {}
-    script: str = fields["script"]
-    return _VARIABLE.sub(lambda found: values.get(found[1] or found[2], found[0]), script) if values else script
 
 
 def _short(text: str, most: int = 40) -> str:

@@ -14,6 +14,8 @@ NEVER_BY_DEFAULT: Final = frozenset(
 """Errors that another identical try cannot mend; `retry.on` may name them all the same."""
 
 DELAY_S_MAX: Final = 3600.0
+SHORTEST_TRY_S: Final = 0.02
+"""Less than this of `retry.for` is not worth another try; timers may also fire a little early."""
 
 
 def spread(identity: str) -> float:
@@ -40,7 +42,7 @@ def retry_at(
     if failure.retry_after is not None:
         delay = max(delay, failure.retry_after)
     at = now + max(delay, 0.0)
-    if policy.within is not None and at >= started + policy.within:
+    if policy.within is not None and at + SHORTEST_TRY_S > started + policy.within:
         return None
     return at
 

@@ -128,6 +128,9 @@ def _task_succeeded(state: RunState, event: TaskSucceeded) -> None:
         state.reused[task] = event.reused
     if event.by is not None:
         state.by[task] = event.by
+    if state.failed_with or state.reasons:  # of attempts before this one
+        state.failed_with.pop(task, None)
+        state.reasons.pop(task, None)
     settle(state, task, SUCCEEDED)
 
 

@@ -312,8 +312,8 @@ class RunState:
             return f"#{instance.index}"
         return "" if instance.index == 1 else f"~{instance.index}"
 
-    def name(self, task: int) -> str:
-        """The instance's full name: `build[a].rounds#2.code`."""
+    def name(self, task: int, *, attempts: bool = True) -> str:
+        """The instance's full name: `build[a].rounds#2.code`. Without `attempts`, a retried group's `~2` is left out."""
         parts: list[str] = []
         while True:
             node = self.nodes[task]
@@ -322,7 +322,8 @@ class RunState:
                 parts.append(node.id if instance.owner == RUN else f".{node.id}")
             if instance.owner == RUN:
                 return "".join(reversed(parts))
-            parts.append(self.label(instance))
+            if attempts or self.nodes[instance.owner].verb != "group":
+                parts.append(self.label(instance))
             task = instance.owner
 
     def find(self, name: str) -> int | None:

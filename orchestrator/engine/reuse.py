@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.core.inputs import AttemptSucceeded
 from orchestrator.core.plan import Plan, Scope
 from orchestrator.core.run_state import RUN, RunState
-from orchestrator.core.status import SUCCEEDED
+from orchestrator.core.status import SKIPPED, SUCCEEDED
 from orchestrator.errors import NotFoundError
 
 JSON = Any
@@ -21,35 +21,51 @@ def reusable(old: RunState, plan: Plan, *, from_task: str | None = None, failed:
     foreach or loop around it), if what it does has changed between the plans, or if it comes after any of those. `failed` asks for
     nothing more than that: what failed and what follows from it. Raises NotFoundError for an unknown `from_task`.
     """
-    again = _stale(old, plan)
+    counted = set(_counted(old, RUN))
+    again = _stale(old, plan, counted)
     if from_task is not None:
-        wanted = [task for task in range(len(old.nodes)) if _is_or_below(old, task, from_task)]
+        wanted = [task for task in counted if _is_or_below(old, task, from_task)]
         if not wanted:
             raise NotFoundError(f"the run has no task `{from_task}`")
         again.update(wanted)
     _spread(old, again)
     return [
-        old.name(task)
-        for task in range(len(old.nodes))
+        old.name(task, attempts=False)
+        for task in sorted(counted)
         if old.nodes[task].scope is None and old.statuses[task] == SUCCEEDED and task not in again
     ]
 
 
+def _counted(old: RunState, owner: int) -> Iterator[int]:
+    """All tasks but those of a group's earlier attempts: what came of those was given up."""
+    opened = old.opened.get(owner, [])
+    retried = owner != RUN and old.nodes[owner].verb == "group"
+    for number in opened[-1:] if retried else opened:
+        instance = old.scopes[number]
+        for task in range(instance.base, instance.base + instance.size):
+            yield task
+            yield from _counted(old, task)
+
+
 def _is_or_below(old: RunState, task: int, name: str) -> bool:
     while True:
-        if old.name(task) == name:
+        if name in (old.name(task), old.name(task, attempts=False)):
             return True
         task = old.instance_of(task).owner
         if task == RUN:
             return False
 
 
-def _stale(old: RunState, plan: Plan) -> set[int]:
-    """Leaves that did not succeed, and tasks that the new plan does differently or not at all."""
+def _stale(old: RunState, plan: Plan, counted: set[int]) -> set[int]:
+    """Leaves that came to no result, and tasks that the new plan does differently or not at all.
+
+    A skipped task is decided about again and comes to the same as long as nothing before it changed.
+    """
     digests = _digests(plan)
     found: set[int] = set()
-    for task, node in enumerate(old.nodes):
-        leaf_failed = node.scope is None and old.statuses[task] != SUCCEEDED
+    for task in counted:
+        node = old.nodes[task]
+        leaf_failed = node.scope is None and old.statuses[task] not in (SUCCEEDED, SKIPPED)
         if leaf_failed or digests.get(static_path(old, task)) != node.digest:
             found.add(task)
     return found
@@ -115,9 +131,9 @@ def results(old: RunState, names: list[str], old_run: str) -> dict[str, AttemptS
     """name → the recorded result, as the report of an attempt that took no time and cost nothing."""
     wanted = set(names)
     found: dict[str, AttemptSucceeded] = {}
-    for task in range(len(old.nodes)):
+    for task in _counted(old, RUN):
         if old.nodes[task].scope is None and old.statuses[task] == SUCCEEDED:
-            name = old.name(task)
+            name = old.name(task, attempts=False)
             value = old.values[task]
             if name in wanted and value is not None:
                 found[name] = AttemptSucceeded(task, 0, value, old.metas.get(task), None, None, old_run)

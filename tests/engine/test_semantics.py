@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from orchestrator.errors import InvalidInputsError
+
 
 def statuses(result: Any) -> dict[str, str]:
     return {name: task.status for name, task in result.tasks.items()}
@@ -438,3 +442,35 @@ async def test_a_rerun_takes_over_what_a_subworkflow_came_to(engine: Any, plan: 
     assert second.status == "succeeded", second.failure
     assert second.tasks["call"].reused == first.run_id
     assert (project / "child.log").read_text() == "x\n"
+
+
+async def test_a_rerun_goes_by_the_attempt_that_counted(engine: Any, plan: Any, project: Path) -> None:
+    compiled = plan("""
+        name: t
+        tasks:
+          group:
+            retry: {max: 1, delay: 1ms}
+            tasks:
+              first: {run: 'echo x >> first.log; wc -l < first.log', output: integer}
+              second: {run: 'test "${{ first }}" -ge 2; echo "${{ first }}"'}
+          off: {when: false, set: 1}
+          beside: {after: off, run: 'echo x >> beside.log'}
+          last: {run: 'echo "${{ group.second }}"'}
+    """)
+    first = await engine.run(compiled)
+    assert first.status == "succeeded", first.failure
+    assert first.tasks["group"].failure is None
+    again = await (await engine.rerun(first.run_id, from_task="last")).wait()
+    assert again.status == "succeeded", again.failure
+    assert again.tasks["last"].value == "2"
+    assert again.tasks["group.second"].reused == first.run_id
+    assert (project / "first.log").read_text() == "x\nx\n"
+    assert (project / "beside.log").read_text() == "x\n"
+
+
+async def test_an_input_that_a_rerun_does_not_know_is_refused(engine: Any, plan: Any) -> None:
+    first = await engine.run(
+        plan("name: t\ninputs: {n: {type: integer, default: 1}}\ntasks:\n  a: {set: '${{ inputs.n }}'}\n")
+    )
+    with pytest.raises(InvalidInputsError, match="m"):
+        await engine.rerun(first.run_id, inputs={"m": 2})

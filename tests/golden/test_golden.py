@@ -52,7 +52,7 @@ def test_a_recorded_event_is_written_as_it_was(name: str) -> None:
 
 
 def test_every_workflow_that_is_told_of_has_its_journal() -> None:
-    assert NAMES == sorted(recorder.SCENARIOS)
+    assert sorted(recorder.SCENARIOS) == NAMES
 
 
 def test_every_kind_of_event_is_in_some_journal() -> None:

@@ -1,12 +1,14 @@
 """Writes the reference pages that are generated: `python docs/reference/generate.py`. A test holds them fresh.
 
 delegates.md    from the catalogue of events and controls, and the built-in delegates' own words
+run-machine.md  (in ../explanation) from the machine's transition tables, behind `run-machine.head.md`
 language.md     from the JSON Schema of the language, behind an introduction that stands in `language.head.md`
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -201,7 +203,34 @@ def findings_page() -> str:
     return "\n".join(parts)
 
 
+def run_machine_page() -> str:
+    from orchestrator.core.status import RUN_TABLE, RUN_TERMINAL, TASK_TABLE, TASK_WORDS, TERMINAL
+
+    tasks = [
+        (event, [TASK_WORDS[s] for s in sorted(allowed)], TASK_WORDS[leaves])
+        for event, (allowed, leaves) in TASK_TABLE.items()
+    ]
+    runs = [(event, sorted(allowed), leaves) for event, (allowed, leaves) in RUN_TABLE.items()]
+    return "\n".join(
+        (
+            (HERE.parent / "explanation" / "run-machine.head.md").read_text(),
+            f"## The states of a task\n\nEnds: {_words(TASK_WORDS[s] for s in sorted(TERMINAL))}.\n\n{_moves(tasks)}",
+            f"## The states of a run\n\nEnds: {_words(sorted(RUN_TERMINAL))}.\n\n{_moves(runs)}",
+        )
+    )
+
+
+def _moves(rows: list[tuple[str, list[Any], Any]]) -> str:
+    lines = [f"| `{event}` | {_words(allowed)} | `{leaves}` |\n" for event, allowed, leaves in rows]
+    return "| what happens | in | leads to |\n|---|---|---|\n" + "".join(lines)
+
+
+def _words(words: Iterable[Any]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
 PAGES: Final = {
+    "../explanation/run-machine.md": run_machine_page,
     "commands.md": commands_page,
     "delegates.md": delegates_page,
     "findings.md": findings_page,

@@ -145,7 +145,9 @@ class Project(Strict):
         description="More environment variables that tasks get, beside PATH, HOME, LANG, TZ, TERM and TMPDIR."
     )
     http: ProjectHttp = optional(description="What `http` tasks may reach.")
-    state: str = optional(description="Folder of runs and journal, relative to the project; `.whisper-flow` if not said.")
+    state: str = optional(
+        description="Folder of runs and journal, relative to the project; `.whisper-flow` if not said."
+    )
     synchronous: Literal["full", "normal"] = optional(
         description="`full` survives a power cut, `normal` a crash of the program; `full` if not said."
     )

@@ -162,7 +162,7 @@ class Engine:
         except BaseException:
             running.release()
             raise
-        return await self._drive(running, [Recovered(admission.driver_name())], park=park)
+        return await self._drive(running, [Recovered(admission.driver_name()), *running.first], park=park)
 
     async def _drive(self, running: Running, first: list[Any], *, park: bool) -> RunHandle:
         self._runs[running.run_id] = running

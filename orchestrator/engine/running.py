@@ -30,7 +30,7 @@ from orchestrator.engine.fold import fold
 from orchestrator.engine.gitinfo import git_status, head_commit
 from orchestrator.engine.inbox import Message
 from orchestrator.engine.performer import PROCESS_VERBS, Performer, Surroundings
-from orchestrator.engine.queueing import Queue
+from orchestrator.engine.queueing import HOLD, Queue
 from orchestrator.engine.spending import budgets_of
 from orchestrator.engine.telling import engine_stopped, notifications
 from orchestrator.engine.values import Values, load
@@ -76,6 +76,8 @@ class Running:
         self._started = asyncio.Event()
         self._git: dict[str, JSON] | None = None
         self._queue: Queue | None = None
+        self.first: list[AnyInput] = []
+        """What a resumed run is told right after `Recovered`."""
         self._summary: dict[str, JSON] = {}
         self.actor: RunActor | None = None
         self._task: asyncio.Task[None] | None = None
@@ -88,6 +90,8 @@ class Running:
 
     def release(self) -> None:
         self._claim.close()
+        if self._queue is not None:
+            self._queue.leave()
 
     def git_commit(self) -> dict[str, JSON] | None:
         self._git = head_commit(self.engine.adapters.project.root)
@@ -111,6 +115,8 @@ class Running:
             self.reusable = self.engine.results_of(load(self.engine.journal, state.start.reuse))
         if state.plan.concurrency is not None:
             self._queue = Queue(self.engine.journal, self.run_id, state.plan.concurrency, inputs)
+            if HOLD not in state.holds and self._queue.must_wait():
+                self.first.append(SetHold(HOLD, "engine"))
 
     # --- driving
 
@@ -178,7 +184,7 @@ class Running:
         """
         if self.state.status != "waiting" or self.engine.closing:
             return False
-        self.release()
+        self._claim.close()
         try:
             if not self.engine.journal.inbox(self.run_id):
                 return False

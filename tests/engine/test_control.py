@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.bootstrap import ExecutionEngine
 from orchestrator.core.plan import Plan
+from orchestrator.engine.queueing import ConcurrencySkippedError
 from orchestrator.engine.running import RunHandle
 from orchestrator.errors import (
     CredentialsError,
@@ -322,6 +323,61 @@ async def test_one_run_of_a_key_at_a_time(engine: ExecutionEngine, plan: Callabl
     (project / "gate").touch()
     assert (await first.wait()).status == "succeeded"
     assert (await second.wait()).status == "succeeded"
+
+
+EXCLUSIVE = """
+    name: t
+    concurrency: {key: deploy, max: 2}
+    tasks:
+      a: {run: 'mkdir "place-$$"; test "$(ls -d place-* | wc -l)" -le 2 || touch crowded; sleep 0.05; rmdir "place-$$"'}
+"""
+
+
+async def test_runs_that_begin_in_the_same_instant_share_the_places_of_their_key(
+    engine: ExecutionEngine, plan: Callable[..., Plan], project: Path
+) -> None:
+    compiled = plan(EXCLUSIVE)
+    results = await asyncio.gather(*(engine.run(compiled) for _ in range(5)))
+    assert [result.status for result in results] == ["succeeded"] * 5
+    assert not (project / "crowded").exists()
+
+
+async def test_a_resumed_run_waits_for_a_place_of_its_key(
+    engine: ExecutionEngine, plan: Callable[..., Plan], project: Path
+) -> None:
+    compiled = plan("""
+        name: t
+        concurrency: {key: deploy}
+        tasks:
+          ok: {ask: 'Go on?', form: {go: boolean}}
+          gate: {after: ok, run: 'until test -e gate; do sleep 0.02; done'}
+    """)
+    first = await engine.run(compiled)
+    engine.answer(first.run_id, None, {"go": True})
+    second = await engine.start(compiled)
+    await second.wait()
+    engine.answer(second.run_id, None, {"go": True})
+    goes = await engine.resume(second.run_id)
+    await until(goes, "task_started", task="gate")
+    waits = await engine.resume(first.run_id)
+    await until(waits, "hold_set", name="concurrency")
+    (project / "gate").touch()
+    assert [(await handle.wait()).status for handle in (goes, waits)] == ["succeeded", "succeeded"]
+
+
+async def test_a_run_that_is_skipped_leaves_nothing_claimed(
+    engine: ExecutionEngine, plan: Callable[..., Plan], project: Path
+) -> None:
+    compiled = plan(
+        "name: t\nconcurrency: {key: k, on_conflict: skip}\ntasks:\n  a: {run: 'echo b; until test -e gate; do sleep 0.02; done'}\n"
+    )
+    first = await engine.start(compiled)
+    with pytest.raises(ConcurrencySkippedError, match=first.run_id):
+        await engine.start(compiled, run_id="other")
+    assert engine.journal.holder("other") is None
+    (project / "gate").touch()
+    await first.wait()
+    assert (await engine.run(compiled, run_id="other")).status == "succeeded"
 
 
 class FullJournal(MemoryJournal):

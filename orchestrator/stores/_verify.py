@@ -21,8 +21,8 @@ from orchestrator.stores._claims import read_holder
 from orchestrator.stores._connections import FILE_NAME, SCHEMA_VERSION, connect, version_of
 from orchestrator.stores._writes import NUMBER_BITS, checksum
 
-References = Callable[[bytes], Iterable[str]]
-"""Digests of the blobs that a batch's events name. Whatever it raises means that the batch cannot be understood."""
+References = Callable[[str, bytes], Iterable[str]]
+"""Digests of the blobs that a batch of that stream names. Whatever it raises means that the batch cannot be understood."""
 
 _DIGEST_TEXT: Final = re.compile(rb"[0-9a-f]{64}")
 _WAL_BYTES: Final = 256 * 1024 * 1024
@@ -178,7 +178,7 @@ def _streams(db: apsw.Connection, references: References | None, named: dict[str
             yield _error("stream", f"run {name}: events {first} to {first + count - 1} are not what was written")
         elif references is not None:
             try:
-                for digest in references(payload):
+                for digest in references(name, payload):
                     named.setdefault(digest, name)
             except Exception as error:  # noqa: BLE001 - whatever it is, the finding says so
                 yield _error(

@@ -375,11 +375,11 @@ def _row(found: tuple[Any, ...]) -> StreamRow:
 
 
 def verify(
-    state_dir: Path, *, references: Callable[[bytes], Iterable[str]] | None = None, now: float | None = None
+    state_dir: Path, *, references: Callable[[str, bytes], Iterable[str]] | None = None, now: float | None = None
 ) -> list[Finding]:
     """Everything that is wrong with a state folder, worst first; [] is a clean bill. Never raises for what it finds.
 
-    `references` gives the digests of the blobs that a batch's events name; what it raises means that the batch cannot be
+    `references` gives the digests of the blobs that a stream's batch names; what it raises means that the batch cannot be
     understood.
     """
     from orchestrator.stores import _verify

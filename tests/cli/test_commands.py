@@ -312,6 +312,26 @@ def test_doctor_finds_what_is_wrong_and_adopts_a_state_folder_from_elsewhere(flo
     assert "✗ state" in flow.call("doctor", expect=1).out
 
 
+def test_doctor_understands_what_agents_said_and_misses_their_files(project: Project) -> None:
+    (project.folder / "chart.pdf").write_bytes(b"%PDF-1.4 a small chart")
+    path = project.write(
+        "flow",
+        "name: flow\nagents: {writer: {model: embedded/writer}}\n"
+        "tasks: {note: {agent: writer, prompt: A note on bridges, files: [chart.pdf]}}\n",
+    )
+    project.call("run", path, "--progress", "none")
+    assert project.call("doctor", "--json").json["ok"] is True
+    blobs = project.folder / ".whisper-flow" / "blobs"
+    chart = next(path for path in blobs.rglob("*") if path.is_file() and path.read_bytes().startswith(b"%PDF"))
+    chart.unlink()
+    wrong = [
+        check["message"]
+        for check in project.call("doctor", "--json", expect=1).json["checks"]
+        if check["level"] == "error"
+    ]
+    assert len(wrong) == 1 and chart.name in wrong[0] and "missing" in wrong[0]
+
+
 def flow_refused(project: Project) -> int:
     from orchestrator.errors import StateRefusedError
 

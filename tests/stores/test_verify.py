@@ -33,7 +33,7 @@ def state(tmp_path: Path) -> Iterator[Path]:
     journal.close()
 
 
-def names(payload: bytes) -> list[str]:
+def names(stream: str, payload: bytes) -> list[str]:
     return [payload.decode()] if len(payload) == 64 else []
 
 
@@ -92,7 +92,7 @@ def test_a_damaged_blob_is_found(state: Path) -> None:
 
 
 def test_a_payload_that_cannot_be_understood_is_found(state: Path) -> None:
-    def refuse(payload: bytes) -> list[str]:
+    def refuse(stream: str, payload: bytes) -> list[str]:
         raise ValueError("what is this")
 
     found = verify(state, references=refuse)

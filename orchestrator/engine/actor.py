@@ -82,6 +82,8 @@ class RunActor:
         self._more = False
         """The last turn was full: there is more to start."""
         self._taken: set[str] = set()
+        self._early: set[int] = set()
+        """Running tasks that a message left in the inbox is about."""
         self._attempts: dict[int, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         """Attempts that were cancelled and still put their things away."""
@@ -157,8 +159,12 @@ class RunActor:
             for message in self._journal.inbox(self.run_id):
                 if message.key in self._taken:
                     continue
+                try:
+                    given = self._read_message(message.payload)
+                except inbox.TooEarlyError as early:
+                    self._early.add(early.task)
+                    continue
                 consumed.append(message.key)
-                given = self._read_message(message.payload)
                 if given is not None:
                     inputs.append(given)
         self._taken.update(consumed)
@@ -213,6 +219,9 @@ class RunActor:
         if events or consumed:
             await self._append(expected, events, consumed, now)
             self._publish(state, now, events)
+        if self._early and not self._early <= state.running.keys():
+            self._early.clear()
+            self._knock()
         self._act()
 
     def _say_refused(self, refusals: Sequence[Refusal]) -> None:
@@ -261,13 +270,16 @@ class RunActor:
             await arrived.wait()
         waiting = False
         if outcome[0] is not None:
-            self._abandon(outcome[0])
+            self._abandon(outcome[0], begun=expected > 0)
             raise outcome[0]
 
-    def _abandon(self, error: BaseException) -> None:
+    def _abandon(self, error: BaseException, *, begun: bool) -> None:
         """The state ran ahead of a journal that refused it: it is worth nothing now (rule 3). Whoever resumes folds again."""
-        word = "somebody else drives this run" if isinstance(error, JournalConflictError) else "the journal failed"
-        _log.warning("%s: %s", word, error)
+        taken = isinstance(error, JournalConflictError)
+        _log.warning("%s: %s", "somebody else drives this run" if taken else "the journal failed", error)
+        if isinstance(error, WhisperFlowError) and error.help is None and begun:
+            follow, go_on = f"`whisper-flow watch {self.run_id}` follows it", f"`whisper-flow resume {self.run_id}`"
+            error.help = follow if taken else f"nothing that was recorded is lost; {go_on} goes on"
 
     # --- acting on what the commit made true
 

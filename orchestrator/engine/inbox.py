@@ -17,6 +17,14 @@ JSON = Any
 Read = Callable[[Value], JSON]
 
 
+class TooEarlyError(Exception):
+    """The message is about what a running attempt comes to: it stays in the inbox until that is known."""
+
+    def __init__(self, task: int) -> None:
+        super().__init__(task)
+        self.task = task
+
+
 class Message(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     kind: str
     """hold, unhold, cancel, stop, answer, resolve, child_ended."""
@@ -47,7 +55,7 @@ _decoder = msgspec.json.Decoder(Message)
 def to_input(state: RunState, payload: bytes, read: Read) -> AnyInput | None:
     """The core input a message means for this run (`read` loads stored values); None for one that means nothing any more.
 
-    Raises UsageError or NotFoundError with a sentence for the sender.
+    Raises UsageError or NotFoundError with a sentence for the sender; TooEarlyError if it must wait.
     """
     message = _decoder.decode(payload)
     match message.kind:
@@ -66,7 +74,9 @@ def to_input(state: RunState, payload: bytes, read: Read) -> AnyInput | None:
             return Resolve(_task(state, message.task), message.how, message.by, msgspec.json.encode(message.value))
         case "child_ended":
             task = state.find(message.task)
-            return Resolve(task, "retry", message.by) if task in state.parked and task is not None else None
+            if task is not None and task in state.running:
+                raise TooEarlyError(task)
+            return Resolve(task, "retry", message.by) if task is not None and task in state.parked else None
         case _:
             raise UsageError(f"unknown message {message.kind!r}")
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from orchestrator.core.plan import ORDER, SOFT, VALUE
 from orchestrator.core.run_state import RUN, RunState
-from orchestrator.core.status import READY, SLEEPING, TASK_WORDS, WAITING
+from orchestrator.core.status import READY, RUNNING, SLEEPING, TASK_WORDS, WAITING
 from orchestrator.engine.inspect import task_view, values_of
 from orchestrator.errors import NotFoundError
 from orchestrator.ports.journal import Journal
@@ -61,6 +61,17 @@ def _needs(state: RunState, task: int) -> list[dict[str, JSON]]:
     return found
 
 
+def _held(state: RunState) -> str:
+    return f"the run is held by {', '.join(f'`{name}`' for name in state.holds)}"
+
+
+def _items(state: RunState, task: int) -> str:
+    each = state.each[task]
+    settled = f"{each.settled} have settled" if each.settled else "none has settled"
+    held = f"; {_held(state)}" if state.holds and each.queue else ""
+    return f"{each.open} of its {each.count} items are in progress, {settled}{held}"
+
+
 def _reason(state: RunState, task: int, reason: str) -> str:
     """A sentence also where nothing was recorded because nothing happened yet."""
     if reason:
@@ -74,10 +85,16 @@ def _reason(state: RunState, task: int, reason: str) -> str:
         return f"it waits for {', '.join(open_needs)}"
     if state.statuses[task] == READY:
         if state.holds:
-            return f"the run is held by {', '.join(f'`{name}`' for name in state.holds)}"
+            return _held(state)
+        if task in state.preparing:
+            return "its `when` or its items are being worked out"
         if state.stop_until is not None:
             return f"the run was stopped by {state.stop_by}"
         return f"{state.slots} tasks run already, `max_parallel` is {state.plan.max_parallel}"
+    if state.statuses[task] == RUNNING and task in state.each:
+        return _items(state, task)
+    if state.statuses[task] == RUNNING and task in state.loops:
+        return f"round {state.loops[task].round} is in progress"
     if state.statuses[task] == SLEEPING and task in state.questions:
         return "it asks a question that nobody has answered yet"
     if state.statuses[task] == SLEEPING and state.failures.get(task):

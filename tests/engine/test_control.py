@@ -441,6 +441,42 @@ async def test_cancelling_a_caller_cancels_its_child(engine: ExecutionEngine, pl
     assert result.status == "cancelled", result.failure
 
 
+async def test_why_tells_what_composites_and_held_tasks_wait_for(
+    engine: ExecutionEngine, plan: Callable[..., Plan], project: Path
+) -> None:
+    handle = await engine.start(
+        plan("""
+        name: t
+        tasks:
+          each: {foreach: [1, 2, 3], max_parallel: 2, run: 'until test -e gate; do sleep 0.02; done'}
+          rounds: {after: each, loop: {times: 2}, set: "${{ round }}"}
+          bad: {run: exit 1}
+          below: {set: "${{ bad }}"}
+          under: {after: below, set: 1}
+          lower: {tasks: {inner: {set: "${{ bad }}"}}}
+    """)
+    )
+    await until(handle, "task_blocked", task="under")
+    run_id = handle.run_id
+    assert engine.why(run_id, "rounds")["reason"] == "it waits for `each` (running)"
+    assert engine.why(run_id, "each")["reason"] == "2 of its 3 items are in progress, none has settled"
+    assert engine.why(run_id, "each[0]")["status"] == "running"
+    under = engine.why(run_id, "under")
+    assert (under["reason"], under["because"]) == ("below blocked", "below")
+    assert engine.why(run_id, "lower")["needs"] == [{"task": "bad", "kind": "order", "status": "failed", "reason": ""}]
+    handle.pause("lunch", by="ada")
+    await until(handle, "hold_set", name="lunch")
+    (project / "gate").touch()
+    await until(handle, "run_status", status="paused")
+    assert "lunch" in engine.why(run_id, "each")["reason"]
+    handle.unpause("lunch", by="ada")
+    result = await handle.wait()
+    assert result.tasks["rounds"].status == "succeeded"
+    assert engine.why(run_id, "rounds")["attempts"] == 1
+    names = [task.name for task in engine.inspect(run_id).tasks]
+    assert names.index("each") < names.index("each[0]") < names.index("each[2]") < names.index("rounds")
+
+
 async def test_an_engine_that_closes_leaves_its_runs_resumable(plan: Callable[..., Plan], project: Path) -> None:
     journal = MemoryJournal()
     async with ExecutionEngine(project, journal=journal) as engine:

@@ -125,11 +125,12 @@ async def _fail_at(project: Path, workload: Plan, at: int, error: Callable[[], J
         witness = Witness(engine)
         try:
             result = await engine.run(workload, run_id="r")
-        except JournalError:
-            pass
+        except JournalError as raised:
+            help = raised.help or ""
         else:  # the series of appends differs a little from run to run
             assert result.status == "succeeded"
             return
+        assert ("resume r" in help or "watch r" in help) == (at > 1)
         assert engine.driving("r") is None
         assert journal.holder("r") is None
         if at == 1:
@@ -264,6 +265,36 @@ async def test_a_run_that_died_while_evaluating_evaluates_again(plan: Callable[.
 
 def _must_hold(error: BaseException | None) -> None:
     assert error is None, error
+
+
+async def test_a_child_that_ends_before_its_caller_parks_still_wakes_it(
+    plan: Callable[..., Plan], project: Path
+) -> None:
+    """The word of the child's end comes while the caller's attempt, which saw it waiting, is not recorded yet."""
+    plan("name: child\ntasks:\n  ok: {ask: 'Go on?'}\noutputs: {ok: '${{ ok.approve }}'}\n", name="child")
+    compiled = plan("""
+        name: t
+        tasks:
+          call: {workflow: workflows/child.yaml}
+        outputs: {ok: "${{ call.ok }}"}
+    """)
+    async with ExecutionEngine(project, journal=MemoryJournal()) as engine:
+        calls = engine.services.runs
+        call = calls.call
+
+        async def slow_call(*words: Any, **options: Any) -> Any:
+            result = await call(*words, **options)
+            if result.status == "waiting":
+                engine.answer(result.run_id, None, {"approve": True}, by="ada")
+                assert (await (await engine.resume(result.run_id)).wait()).status == "succeeded"
+                for _ in range(20):  # turns of the loop in which the caller may read it, too early
+                    await asyncio.sleep(0)
+            return result
+
+        calls.call = slow_call  # type: ignore[method-assign]
+        result = await engine.run(compiled, run_id="r")
+        assert (result.status, result.outputs) == ("succeeded", {"ok": True})
+        assert engine.journal.inbox("r") == []
 
 
 class LateLetter(MemoryJournal):

@@ -11,9 +11,9 @@ import argparse
 import asyncio
 import graphlib
 import os
-import resource
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,13 +88,12 @@ def measure(shape: str, size: int, journal: str, delegates: bool, count: int) ->
         (Path(folder) / "workflows").mkdir()
         wall: list[float] = []
         used: list[float] = []
-        memory_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for number in range(count + 1):
             used_one, wall_one = asyncio.run(_once(Path(folder), plan, journal, delegates))
             if number:
                 used.append(used_one)
                 wall.append(wall_one)
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory_before
+        memory = _memory(Path(folder), plan, journal, delegates)
         state = Path(folder) / ".whisper-flow"
         written = sum(path.stat().st_size for path in state.glob("journal.db*")) if state.exists() else 0
     return {
@@ -106,9 +105,20 @@ def measure(shape: str, size: int, journal: str, delegates: bool, count: int) ->
         "cpu": figures(used, each=size),
         "wall": figures(wall, each=size),
         "ratio": ratio(used, floor),
-        "memory_bytes_per_task": round(memory * 1024 / size),
-        "journal_bytes_per_task": round(written / size / (count + 1)),
+        "memory_bytes_per_task": round(memory / size),
+        "journal_bytes_per_task": round(written / size / (count + 2)),
     }
+
+
+def _memory(folder: Path, plan: Plan, journal: str, delegates: bool) -> int:
+    """Peak bytes that one run allocates beside its plan, in a round that is not timed."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        asyncio.run(_once(folder, plan, journal, delegates))
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
 
 
 async def _once(folder: Path, plan: Plan, journal: str, delegates: bool) -> tuple[float, float]:

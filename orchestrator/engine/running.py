@@ -273,7 +273,7 @@ class Running:
     def _say(self, type: str, data: dict[str, JSON]) -> None:
         if self.feed:
             name = type if type.startswith("task_") else f"task_{type}"
-            self.feed.say({"type": name, "at": self.engine.clock.now(), "seq": None, **data})
+            self.feed.say({"type": name, "at": self.engine.clock.now(), "seq": None, **data}, after=self.state.last)
 
     def _row(self, state: RunState) -> StreamRow:
         start = state.start

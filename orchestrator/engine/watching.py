@@ -39,10 +39,10 @@ class Feed:
         for watcher in self._watchers:
             watcher.wake()
 
-    def say(self, event: StreamEvent) -> None:
-        """Something that is not recorded."""
+    def say(self, event: StreamEvent, *, after: int) -> None:
+        """Something that is not recorded; it came after event number `after`."""
         for watcher in self._watchers:
-            watcher.say(event)
+            watcher.say(event, after=after)
 
 
 class Watcher:
@@ -55,14 +55,15 @@ class Watcher:
         self._after = after
         self._loop = asyncio.get_running_loop()
         self._woken = asyncio.Event()
-        self._ephemeral: deque[StreamEvent] = deque(maxlen=EPHEMERAL_MAX)
+        self._ephemeral: deque[tuple[int, StreamEvent]] = deque(maxlen=EPHEMERAL_MAX)
+        """What is not recorded, each with the number of the last event before it."""
         self._driver_left = False
 
     def wake(self) -> None:
         self._woken.set()
 
-    def say(self, event: StreamEvent) -> None:
-        self._ephemeral.append(event)
+    def say(self, event: StreamEvent, *, after: int) -> None:
+        self._ephemeral.append((after, event))
         self._woken.set()
 
     def leave(self) -> None:
@@ -77,13 +78,15 @@ class Watcher:
             while True:
                 self._woken.clear()
                 last_look = self._driver_left
-                while self._ephemeral:
-                    yield self._ephemeral.popleft()
                 for event in self._folder.more():
+                    while self._ephemeral and self._ephemeral[0][0] < self._folder.state.last:
+                        yield self._ephemeral.popleft()[1]
                     if self._folder.state.last > self._after:
                         told = describe(self._folder.state, event, lambda value: load(self._journal, value))
                         if told is not None:
                             yield told
+                while self._ephemeral and (last_look or self._ephemeral[0][0] <= self._folder.state.last):
+                    yield self._ephemeral.popleft()[1]
                 if self._folder.state.over or (until_parked and last_look):
                     return
                 await self._woken.wait()

@@ -441,6 +441,27 @@ async def test_cancelling_a_caller_cancels_its_child(engine: ExecutionEngine, pl
     assert result.status == "cancelled", result.failure
 
 
+async def test_what_a_task_prints_is_told_between_its_start_and_its_end(
+    engine: ExecutionEngine, plan: Callable[..., Plan]
+) -> None:
+    handle = await engine.start(
+        plan("""
+        name: t
+        tasks:
+          each: {foreach: [1, 2, 3, 4, 5, 6], run: 'echo a; echo b >&2; echo c'}
+    """)
+    )
+    told: dict[str, list[str]] = {}
+    async for event in handle.watch():
+        if "task" in event:
+            told.setdefault(event["task"], []).append(event["type"])
+    for at in range(6):
+        types = told[f"each[{at}]"]
+        assert types[0] == "task_started"
+        assert types[-1] == "task_succeeded"
+        assert types.count("task_log") == len(types) - 2 >= 1
+
+
 async def test_why_tells_what_composites_and_held_tasks_wait_for(
     engine: ExecutionEngine, plan: Callable[..., Plan], project: Path
 ) -> None:

@@ -41,6 +41,12 @@ OTHER_FIELDS = {
     "continue_on_error": "on_error", "output_type": "output",
 }  # fmt: skip
 """The same for fields."""
+TOP_WORDS = {
+    "jobs": "tasks", "steps": "tasks", "stages": "tasks", "nodes": "tasks", "params": "inputs", "parameters": "inputs",
+    "arguments": "inputs", "variables": "env", "vars": "env", "environment": "env", "schedule": "schedules", "cron": "schedules",
+    "on": "wake_on", "triggers": "wake_on", "trigger": "wake_on", "results": "outputs", "title": "name",
+}  # fmt: skip
+"""The same for what stands at the top of a file."""
 
 
 def check_workflow(document: Document) -> list[Diagnostic]:
@@ -91,7 +97,7 @@ def _workflow(document: Document) -> Iterator[Diagnostic]:
     known = {key: value for key, value in data.items() if not _free(key) and key not in reserved}
     yield from _fit_fields(document, models.Workflow, known)
     yield from _defaults(document, data)
-    if "tasks" not in data and "agents" not in data:
+    if "tasks" not in data and "agents" not in data and not any(map(_meant_tasks, data)):
         yield diagnostic(
             document,
             "WF202",
@@ -128,7 +134,8 @@ def _reserved(document: Document, path: Path) -> Diagnostic:
 def _fit_fields(document: Document, model: type[BaseModel], data: dict[Any, Any]) -> Iterator[Diagnostic]:
     """Check a whole file field by field, so that only what is in it is built: the models of agents, workers and triggers
     cost more than most files."""
-    checked = Checked(document, (), data, model)
+    elsewhere = _at_the_top if model is models.Workflow else _nowhere
+    checked = Checked(document, (), data, model, elsewhere=elsewhere)
     for key, value in data.items():
         check = _checker(model, key) if isinstance(key, str) else None
         if check is None:
@@ -336,6 +343,20 @@ def _common_fields() -> frozenset[str]:
     from orchestrator.spec.models_tasks import TaskBase
 
     return frozenset(names_of(TaskBase))
+
+
+def _at_the_top(field: str) -> str | None:
+    other = TOP_WORDS.get(field.lower())
+    return f"here it is called `{other}`" if other else None
+
+
+def _meant_tasks(key: Any) -> bool:
+    """A top-level key whose own finding leads to `tasks`."""
+    return isinstance(key, str) and (TOP_WORDS.get(key.lower()) == "tasks" or did_you_mean(key, ["tasks"]) is not None)
+
+
+def _nowhere(field: str) -> str | None:
+    return None
 
 
 def _elsewhere(own: str, field: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,11 +74,13 @@ class Text:
 
 
 class RuleContext:
-    """Given to every rule. `partial`: parts with a wrong shape were left out, so what seems unused may be used there."""
+    """Given to every rule. `partial`: parts with a wrong shape were left out, so what seems unused may be used there, and
+    the names in `lost` may be known."""
 
-    def __init__(self, workflow: Workflow, *, partial: bool = False) -> None:
+    def __init__(self, workflow: Workflow, *, partial: bool = False, lost: Container[str] = ()) -> None:
         self.workflow = workflow
         self.partial = partial
+        self.lost = lost
         self.kept: dict[str, object] = {}
         """What rules share: found by the first that asks."""
         self._said: dict[Site, dict[str, Any]] = {}

@@ -1,12 +1,13 @@
 """What of a broken file can still be judged: a view of it without the parts whose shape is wrong.
 
-So a mistyped field does not hide an unknown agent five lines below. A task with a wrong shape stays as a task that does
-nothing, so that its id is still known; a field with a wrong value is left out.
+So a mistyped field does not hide an unknown agent five lines below. A task with a wrong shape stays as a task of which only
+the id is known; where that is wrong, what refers to it is not judged. A field with a wrong value is left out.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.spec.diagnostics import Diagnostic
@@ -19,24 +20,48 @@ if TYPE_CHECKING:
 ROUNDS_MAX: Final = 3
 _TASK_MAPS: Final = ("tasks", "finally", "on_failure")
 _NAMES: Final = frozenset({"WF206", "WF211"})
-_NOTHING: Final = {"set": None}
+_SOMETHING: Final = {"python": "unknown:unknown"}
+"""A task whose value may be anything."""
+_ASIDE: Final = frozenset(
+    {"timeout", "retry", "budget", "total_budget", "cwd", "cache", "effect", "max_parallel", "description"}
+)
+"""Fields of a task that say nothing about its names or its value."""
 
 
-def repaired(workflow: Workflow) -> Workflow | None:
-    """The view, or None if not enough is left to judge."""
+class Lost:
+    """Names that something bears which the view leaves out: nobody can say whether they are known."""
+
+    def __init__(self, everything: bool = False) -> None:
+        self.everything = everything
+        self._names: set[str] = set()
+
+    def add(self, name: str) -> None:
+        """With its words: `my-log` is read as `my` minus `log`."""
+        self._names.update((name, *re.split(r"\W+", name)))
+
+    def __contains__(self, name: object) -> bool:
+        return self.everything or name in self._names
+
+
+def repaired(workflow: Workflow) -> tuple[Workflow, Lost] | None:
+    """The view and what it left out, or None if not enough is left to judge."""
     data: Any = workflow.document.data
     findings = workflow.shape
     if not isinstance(data, dict):
         return None
+    lost = Lost(everything=not isinstance(data.get("tasks"), dict))
     for _ in range(ROUNDS_MAX):
         for one in findings:
             if one.file == workflow.document.file:
-                data = _without(data, _path_at(workflow.document, one), named=one.code in _NAMES)
+                path = _path_at(workflow.document, one)
+                if one.code in _NAMES and path == _task_path(data, path):
+                    lost.add(str(path[-1]))
+                data = _without(data, path, one.code)
         document = Document(workflow.document.file, workflow.document.text, data, workflow.document.root, [])
         view = dataclasses.replace(workflow, document=document, findings=None)
         findings = view.shape
         if not findings:
-            return view
+            return view, lost
     return None
 
 
@@ -63,13 +88,15 @@ def _path_at(document: Document, one: Diagnostic) -> Path:
     return tuple(path)
 
 
-def _without(data: Any, path: Path, *, named: bool) -> Any:
-    """`named`: the finding is about a name, so that what bears it must go."""
+def _without(data: Any, path: Path, code: str) -> Any:
     if not path:
         return data
     tasks = _task_path(data, path)
     if tasks is not None:
-        return _changed(data, tasks, None if named and tasks == path else _NOTHING)
+        if tasks == path:  # where the finding is about its name, what bears it must go
+            return _changed(data, tasks, None if code in _NAMES else _SOMETHING)
+        field = path[len(tasks)]
+        return _changed(data, path[: len(tasks) + 1], None) if field in _ASIDE else _changed(data, tasks, _SOMETHING)
     if path[0] == "inputs" and len(path) > 1:
         return _changed(data, path[:2], "any")
     if path[0] in ("agents", "workers") and len(path) > 2:

@@ -18,14 +18,15 @@ def run_rules(workflow: Workflow) -> list[Diagnostic]:
     from orchestrator.spec.rules import all_rules
     from orchestrator.spec.rules._context import RuleContext
 
-    view: Workflow | None = workflow
-    if not workflow.has_shape:
+    if workflow.has_shape:
+        context = RuleContext(workflow)
+    else:
         from orchestrator.spec.rules._repair import repaired
 
-        view = repaired(workflow)
-    if view is None:
-        return []
-    context = RuleContext(view, partial=view is not workflow)
+        found_view = repaired(workflow)
+        if found_view is None:
+            return []
+        context = RuleContext(found_view[0], partial=True, lost=found_view[1])
     checks = [rule.check for rule in all_rules().values() if rule.check is not None]
     found = [one for check in checks for one in check(context)]
     return [one for one in found if one.severity == "error"] if context.partial else found

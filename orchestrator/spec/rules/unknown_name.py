@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -28,6 +29,8 @@ EXPLANATION = page(
     good="tasks:\n  fetch: {run: curl -s https://example.org}\n  count: {run: wc -l, stdin: '${{ fetch }}'}",
 )
 
+_HYPHENED: Final = re.compile(r"[a-z_]\w*(?:-[a-z_]\w*)+")
+
 _ONLY_IN: Final = {
     "item": "`item` means something inside a `foreach`",
     "index": "`index` means something inside a `foreach`",
@@ -52,7 +55,7 @@ def _after(context: RuleContext, site: Site, hints: _Hints) -> Iterator[Diagnost
     after = context.said(site).get("after")
     for position, name in enumerate([after] if isinstance(after, str) else after or ()):
         path: Path = (*site.path, "after") if isinstance(after, str) else (*site.path, "after", position)
-        if find(site, name) is None and not _itself(site, name):
+        if find(site, name) is None and not _itself(site, name) and name not in context.lost:
             yield hints.unknown(Text(site.path, "", False, site, "after"), name, context.value(path), "task")
 
 
@@ -62,8 +65,27 @@ def _reference(context: RuleContext, text: Text, reference: Reference, hints: _H
     found = context.meaning(text, name)
     if found is not False and not (about and found is True):
         return
-    if text.site is None or not _itself(text.site, name):
+    if name in context.lost or (text.site is not None and _itself(text.site, name)):
+        return
+    hyphened = None if about else _with_hyphens(context, text, reference)
+    if hyphened is None:
         yield hints.unknown(text, name, _span(context, text, reference, about), "task" if about else "name")
+    elif hyphened.start() == reference.start:  # the words after it are the same mistake
+        yield context.finding(
+            CODE,
+            SEVERITY,
+            f"unknown name `{name}`: the hyphen reads as minus",
+            context.part(text.path, hyphened.start(), hyphened.end()),
+            help=f"did you mean `{hyphened[0].replace('-', '_')}`?",
+        )
+
+
+def _with_hyphens(context: RuleContext, text: Text, reference: Reference) -> re.Match[str] | None:
+    """The words with hyphens around a name that would be known with underscores."""
+    for found in _HYPHENED.finditer(text.text):
+        if found.start() <= reference.start < found.end():
+            return found if context.meaning(text, found[0].replace("-", "_")) else None
+    return None
 
 
 def _span(context: RuleContext, text: Text, reference: Reference, about: bool) -> Span:

@@ -329,7 +329,8 @@ def test_doctor_understands_what_agents_said_and_misses_their_files(project: Pro
         for check in project.call("doctor", "--json", expect=1).json["checks"]
         if check["level"] == "error"
     ]
-    assert len(wrong) == 1 and chart.name in wrong[0] and "missing" in wrong[0]
+    assert len(wrong) == 1 and chart.name in wrong[0]
+    assert "missing" in wrong[0]
 
 
 def flow_refused(project: Project) -> int:

@@ -18,7 +18,7 @@ from typing import Final
 from orchestrator.core.decide_starts import starts
 from orchestrator.core.effects import Conclude, Effect, Perform, Prepare, Timer
 from orchestrator.core.events import AnyEvent, AttemptStarted, encode_batch
-from orchestrator.core.inputs import AnyInput, AttemptInterrupted, ClearHold, SetHold, Stop, TimerDue
+from orchestrator.core.inputs import AnyInput, AttemptInterrupted, Cancel, ClearHold, SetHold, Stop, TimerDue
 from orchestrator.core.run_state import RunState, wanted
 from orchestrator.core.turn import Refusal, advance
 from orchestrator.delegates import DelegateDispatcher, DelegateManager
@@ -168,6 +168,8 @@ class RunActor:
                 if given is not None:
                     inputs.append(given)
         self._taken.update(consumed)
+        # What has come to an end counts, though somebody stops or cancels the run in the same instant.
+        inputs.sort(key=lambda given: isinstance(given, Stop | Cancel))
         return inputs, tuple(consumed)
 
     def _evaluate(self, now: float) -> None:

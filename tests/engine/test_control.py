@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.bootstrap import ExecutionEngine
+from orchestrator.core.inputs import AttemptSucceeded
 from orchestrator.core.plan import Plan
 from orchestrator.engine.queueing import ConcurrencySkippedError
 from orchestrator.engine.running import RunHandle
@@ -120,6 +121,25 @@ async def test_an_at_most_once_task_that_was_cut_asks_a_person(
     assert result.status == "succeeded"
     assert result.tasks["after"].value == {"receipt": 7}
     assert result.tasks["pay"].by == "ada"
+
+
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+async def test_a_result_that_comes_with_a_stop_or_a_cancel_still_counts(
+    engine: ExecutionEngine, plan: Callable[..., Plan], how: str
+) -> None:
+    compiled = plan("name: t\ntasks:\n  pay: {run: sleep 60, effect: at_most_once}\n  b: {after: pay, run: sleep 60}\n")
+    handle = await engine.start(compiled)
+    await until(handle, "task_started", task="pay")
+    actor = handle._running.actor
+    assert actor is not None
+    if how == "stop":
+        handle.stop(grace=0.0, by="ada")
+    else:
+        handle.cancel(by="ada")
+    actor.post(AttemptSucceeded(0, 1, b'"paid"'))
+    result = await handle.wait()
+    assert result.tasks["pay"].status == "succeeded"
+    assert result.status == {"stop": "paused", "cancel": "cancelled"}[how]
 
 
 async def test_cancel_ends_everything_and_finally_still_runs(

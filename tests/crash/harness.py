@@ -174,7 +174,8 @@ class Crash:
         assert joined is not None
         if good and state.values[joined] != b'"one a,b,c,d,e 3"':
             raise self._broken(f"the result is {state.values[joined]!r}")
-        findings = verify(self.state)
+        # A life that ended before its run was accepted leaves its claim's file behind; that is said, and binds nobody.
+        findings = [finding for finding in verify(self.state) if finding.level != "info"]
         if findings:
             raise self._broken(f"the journal does not verify: {findings}")
         orphans = self._orphans()

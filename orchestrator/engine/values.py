@@ -256,9 +256,9 @@ class Values:
             case "status":
                 return state.outcome()[0] if state.phase not in ("", "main") else "running"
             case "started_at":
-                return state.started_at
+                return _instant(state.started_at)
             case "scheduled_at":
-                return start.scheduled_at
+                return _instant(start.scheduled_at)
             case "trigger":
                 return start.trigger
             case "attempt":
@@ -363,3 +363,10 @@ def _null_if_missing(value: JSON) -> JSON:
 
 def _local_names(plan: Plan) -> list[dict[str, int]]:
     return [{node.id: local for local, node in enumerate(scope.nodes) if not node.inner} for scope in plan.scopes]
+
+
+def _instant(at: float | None) -> str | None:
+    """As `now()` writes it."""
+    from orchestrator.core.expressions.dates import now_text  # most runs need no calendar
+
+    return None if at is None else now_text(at, "UTC")

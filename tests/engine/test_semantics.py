@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -381,6 +382,21 @@ async def test_facts_of_the_run_can_be_read(run: Any) -> None:
         "status": "running", "trigger": "manual", "attempt": 1, "of": "workflows/flow.yaml",
     }  # fmt: skip
     assert result.tasks["last"].value is None
+
+
+async def test_the_run_knows_when_it_began_as_people_write_it(run: Any) -> None:
+    result = await run("""
+        name: t
+        tasks:
+          began: {set: "${{ run.started_at }}"}
+          day: {set: "${{ run.started_at | date('%Y') }}"}
+          due: {set: "${{ run.scheduled_at }}"}
+    """)
+    assert result.status == "succeeded", result.failure
+    began = datetime.fromisoformat(result.tasks["began"].value)
+    assert began.utcoffset() == timedelta(0)
+    assert str(began.year) == result.tasks["day"].value
+    assert result.tasks["due"].value is None
 
 
 async def test_a_cached_result_of_other_inputs_is_not_taken(run: Any) -> None:

@@ -61,7 +61,18 @@ def next_commands(session: Session, plan: Plan, result: RunResult, status: str, 
         case "failed":
             return _after_failure(session, plan, result)
         case _:
-            return [(session.command("show", run), "its tasks and values")]
+            again = [_items_again(session, run, result)] if _failed_items(result) else []
+            return [(session.command("show", run), "its tasks and values"), *again]
+
+
+def _failed_items(result: RunResult) -> int:
+    """Items of a `foreach` that failed, whatever became of the task around them."""
+    return sum(task.status == "failed" and task.name.endswith("]") for task in result.tasks.values())
+
+
+def _items_again(session: Session, run: str, result: RunResult) -> tuple[str, str]:
+    told = formats.plural(_failed_items(result), "failed item")
+    return session.command("rerun", run, "--failed"), f"tries the {told} again, keeps the rest"
 
 
 def _after_failure(session: Session, plan: Plan, result: RunResult) -> list[tuple[str, str]]:
@@ -77,6 +88,8 @@ def _after_failure(session: Session, plan: Plan, result: RunResult) -> list[tupl
     cost = sum(task.cost or 0.0 for task in done)
     if cost:
         saved.append(formats.money(cost))
+    if _failed_items(result) and "[" in failed[0].name:
+        return [_items_again(session, run, result), (session.command("why", run, failed[0].name), "the cause in full")]
     reuses = f"reuses {formats.plural(len(done), 'task')}, saves {', '.join(saved)}" if done else "nothing to reuse"
     return [
         (session.command("rerun", run, "--from", first), reuses),
@@ -136,7 +149,7 @@ def _waits(story: Story, nodes: Sequence[Node], node: Node) -> tuple[str, str, s
     ]
     if node.verb == "ask":
         return "asked", node.id, f"will ask, after {missing[0]}" if missing else "will ask"
-    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    more = "" if len(missing) < 2 else f" and {missing[1]}" if len(missing) == 2 else f" and {len(missing) - 1} more"
     return "waiting", node.id, f"waits for {missing[0]}{more}" if missing else "is next"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import json
 import subprocess
 import sys
@@ -213,6 +214,18 @@ def test_a_run_nobody_drives_is_cancelled_here(project: Project) -> None:
     assert project.call("show", "@last", "--json").json["status"] == "cancelled"
 
 
+def test_failed_items_are_offered_for_another_try(project: Project) -> None:
+    kept = project.write(
+        "flow",
+        "name: flow\ntasks:\n  each: {foreach: [1, 0, 2], on_item_error: collect, run: 'test ${{ item }} -gt 0'}\n",
+    )
+    told = project.call("run", kept).err
+    assert "3 items, 1 failed" in told
+    assert re.search(r"rerun \w+ --failed  tries the 1 failed item again, keeps the rest", told)
+    lost = project.write("lost", "name: lost\ntasks:\n  each: {foreach: [1, 0], run: 'test ${{ item }} -gt 0'}\n")
+    assert re.search(r"next +whisper-flow rerun \w+ --failed", project.call("run", lost, expect=1).err)
+
+
 def test_a_rerun_keeps_what_stays_valid(project: Project) -> None:
     file = project.write("count", COUNT)
     project.call("run", file, "--progress", "none", expect=1)
@@ -329,7 +342,8 @@ def test_doctor_understands_what_agents_said_and_misses_their_files(project: Pro
         for check in project.call("doctor", "--json", expect=1).json["checks"]
         if check["level"] == "error"
     ]
-    assert len(wrong) == 1 and chart.name in wrong[0]
+    assert len(wrong) == 1
+    assert chart.name in wrong[0]
     assert "missing" in wrong[0]
 
 

@@ -9,7 +9,7 @@ from inline_snapshot import snapshot
 from orchestrator.cli.renderers.ending import Ending
 from orchestrator.cli.renderers.plain import HEARTBEAT, PlainRenderer
 from tests.cli.conftest import Told
-from tests.cli.streams import ASKING, AT, DIGEST, FAILING, FAN_OUT, begins, started, stream, task
+from tests.cli.streams import ASKING, AT, DIGEST, FAILING, FAN_OUT, begins, done, ended, started, stream, task
 
 
 def told(screen: Told, events: list[dict[str, Any]], ending: Ending | None = None, **options: Any) -> str:
@@ -94,7 +94,7 @@ def test_items_and_rounds_stand_below_their_task(screen: Told) -> None:
  0:00   ✓ build[a]  0.7s  1 round
  0:00   ⚠ build[c]  failed, forgiven  0.1s
  0:00       exit: exit code 1
- 0:00 ✓ build  0.9s  3 items
+ 0:00 ✓ build  0.9s  3 items, 1 failed
 """)
 
 
@@ -168,3 +168,28 @@ def test_lines_are_kept_back_while_a_person_is_asked(screen: Told) -> None:
     assert screen.text == ""
     renderer.release()
     assert "cluster" in screen.text
+
+
+def test_a_rerun_says_of_what_and_starts_only_what_is_done_again(screen: Told) -> None:
+    events = stream(
+        (0.0, "run_started", started(trigger={"kind": "rerun", "of": "3cb780905e31"})),
+        (0.0, "task_started", begins("fetch")),
+        (0.0, "task_started", begins("build")),
+        (0.0, "task_succeeded", done("fetch", 0.0, "42 lines", reused="3cb780905e31")),
+        (2.0, "task_succeeded", done("build", 2.0)),
+        (2.0, "task_started", begins("last")),
+        (2.0, "run_ended", ended("succeeded", 2.0)),
+    )
+    assert told(screen, events) == snapshot("""\
+      ● digest  workflows/digest.yaml
+ 0:00 ● run 7f3a00 started, a rerun of 3cb780  2026-07-01 14:03:00 UTC
+ 0:00 ✓ fetch  reused from run 3cb780  42 lines
+ 0:00 ● build  started
+ 0:02 ✓ build  2.0s
+ 0:02 ● last  started
+""")
+
+
+def test_an_attempt_after_a_crash_is_not_counted_against_what_was_granted(screen: Told) -> None:
+    events = stream((0.0, "run_started", started(resumed=True)), (0.0, "task_started", begins("fetch", attempt=2)))
+    assert "● fetch  attempt 2\n" in told(screen, events)

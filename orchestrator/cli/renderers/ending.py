@@ -64,7 +64,7 @@ def _causes(story: Story, screen: Screen) -> list[str]:
     inner = [line for line in failed if not any(_inside(other, line) for other in failed)]
     lines: list[str] = []
     for line in inner[:FAILURES_MAX]:
-        tries = f"  attempt {line.attempt} of {line.of}" if line.of > 1 else ""
+        tries = f"  {line.tries}" if line.of > 1 else ""
         lines.append(f"{icon(screen, line.status)} {screen.style(clean_line(line.name), 'bold')} failed{tries}")
         lines += [f"    {row}" for row in failure_lines(screen, line.failure, line.tail)]
     if len(inner) > FAILURES_MAX:

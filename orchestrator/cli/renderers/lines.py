@@ -81,11 +81,12 @@ class History:
         reused = event.get("reused")
         facts = [formats.duration(event.get("duration")), formats.money(event.get("cost"))]
         if line.items is not None:
-            facts.append(formats.plural(line.items, "item"))
+            failed = f", {line.items_failed} failed" if line.items_failed else ""
+            facts.append(formats.plural(line.items, "item") + failed)
         if line.round is not None:
             facts.append(formats.plural(line.round, "round"))
         if reused:
-            facts = ["from the cache" if reused == "cache" else f"reused from run {reused}"]
+            facts = ["from the cache" if reused == "cache" else f"reused from run {formats.short(reused)}"]
         elif event.get("by"):
             facts.append(f"by {clean_line(str(event['by']))}")
         summary = cut(clean_line(str(event.get("summary") or "")), SUMMARY_MAX)
@@ -95,7 +96,7 @@ class History:
         line = self.story.tasks[event["task"]]
         warned = line.status == "warned" or line.forgiven
         word = "failed, forgiven" if warned else self.screen.style("failed", "red")
-        tries = f"attempt {line.attempt} of {line.of}" if line.of > 1 else ""
+        tries = line.tries if line.of > 1 else ""
         rows = [self._row(line, "warned" if warned else "failed", word, formats.duration(event.get("duration")), tries)]
         return rows + self._indented(line, failure_lines(self.screen, line.failure, line.tail))
 

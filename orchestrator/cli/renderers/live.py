@@ -176,7 +176,7 @@ class LiveRenderer:
         if line.status == "sleeping" and line.until is not None:
             again = f"attempt {line.attempt + 1} of {line.of} " if line.failure is not None else ""
             return f"{again}in {formats.duration(max(line.until - now, 0.0))}"
-        parts = [f"attempt {line.attempt} of {line.of}" if line.attempt > 1 else "", line.detail]
+        parts = [line.tries if line.attempt > 1 else "", line.detail]
         if line.tool:
             parts.append(f"tool {line.tool} {formats.duration(max(now - (line.tool_at or now), 0.0))}")
         return " · ".join(part for part in parts if part)

@@ -27,6 +27,8 @@ class PlainRenderer:
         self.history = History(self.story, screen, verbose=verbose)
         self._told_at: float | None = None
         self._held: list[str] | None = None
+        self._begun: dict[str, tuple[list[str], float | None]] = {}
+        """In a rerun: attempts of which the next event may say that their result was there already."""
 
     def begin(self, title: str, workflow: str) -> None:
         """The first line, before there is a run: it says that work has begun."""
@@ -43,16 +45,30 @@ class PlainRenderer:
             lines = self._started(event.get("at"))
         elif kind == "task_started" and not lines:
             lines = self._attempt(event)
+            if self.story.rerun_of:
+                self._begun[event["task"]] = lines, event.get("at")
+                return
         elif kind == "run_status" and event.get("status") in ("waiting", "paused"):
             lines = [
                 f"{icon(self.screen, 'paused')} {self.story.status}{': ' if self.story.reason else ''}{self.story.reason}"
             ]
+        if kind == "task_succeeded" and event.get("reused"):
+            self._begun.pop(event["task"], None)
+        elif kind != "task_chunk":
+            self._tell_begun()
         self._tell(lines, event.get("at"))
+
+    def _tell_begun(self) -> None:
+        begun, self._begun = self._begun, {}
+        for lines, at in begun.values():
+            self._tell(lines, at)
 
     def _started(self, at: float | None) -> list[str]:
         story = self.story
         done = sum(story.counts().values())
         verb = f"resumed, {formats.plural(done, 'task')} done" if story.resumed else "started"
+        if story.rerun_of and not story.resumed:
+            verb = f"started, a rerun of {formats.short(story.rerun_of)}"
         models = "; its models are small programs, not an AI model" if story.synthetic else ""
         return [
             f"{icon(self.screen, 'running')} run {formats.short(story.run_id)} {verb}  {formats.instant(at)}{models}"
@@ -62,7 +78,7 @@ class PlainRenderer:
         line = self.story.tasks[event["task"]]
         facts = [
             line.name,
-            f"attempt {line.attempt} of {line.of}" if line.attempt > 1 else "started",
+            line.tries if line.attempt > 1 else "started",
             cut(line.detail, DETAIL_MAX),
         ]
         return [
@@ -71,6 +87,7 @@ class PlainRenderer:
 
     def tick(self, now: float) -> None:
         """Say what still runs, if nothing was said for a while."""
+        self._tell_begun()
         if self._told_at is None:
             self._told_at = now
         if now - self._told_at < HEARTBEAT or self.story.ended is not None:
@@ -96,6 +113,7 @@ class PlainRenderer:
             self.screen.line(line)
 
     def end(self, ending: Ending) -> None:
+        self._tell_begun()
         self.release()
         for line in ending_lines(self.story, ending, self.screen):
             self.screen.line(line)

@@ -38,6 +38,7 @@ class TaskLine:
     items: int | None = None
     """Of a `foreach`: how many there are, and how many have settled."""
     items_settled: int = 0
+    items_failed: int = 0
     round: int | None = None
     tool: str = ""
     tool_at: float | None = None
@@ -61,6 +62,11 @@ class TaskLine:
         if self.started_at is None or self.ended_at is None:
             return None
         return self.ended_at - self.started_at
+
+    @property
+    def tries(self) -> str:
+        """`attempt 2 of 4`; where an attempt was cut off by a crash, there may be more than were granted."""
+        return f"attempt {self.attempt} of {self.of}" if self.attempt <= self.of else f"attempt {self.attempt}"
 
     def wrote(self, text: str) -> None:
         """Keep the last whole lines of a text that comes in pieces."""
@@ -108,6 +114,8 @@ class Story:
         self.title = ""
         self.synthetic = False
         self.resumed = False
+        self.rerun_of = ""
+        """The run whose results this one may take over."""
         self.started_at: float | None = None
         self.first_at: float | None = None
         """When what we saw of it began: a resumed run started earlier."""
@@ -156,6 +164,8 @@ class Story:
         self.title = event.get("name") or self.workflow
         self.synthetic = bool(event.get("synthetic"))
         self.resumed = bool(event.get("resumed"))
+        trigger = event.get("trigger") or {}
+        self.rerun_of = str(trigger.get("of", "")) if trigger.get("kind") == "rerun" else ""
         if self.resumed:
             # The clock that people see counts from when somebody drives it again.
             self.first_at = event.get("at", self.first_at)
@@ -212,6 +222,7 @@ class Story:
         self.open.pop(line.name, None)
         if line.name.endswith("]") and (whole := self.tasks.get(outer(line.name))) is not None:
             whole.items_settled += 1
+            whole.items_failed += status == "failed"
         return line
 
     def _on_task_succeeded(self, event: Event) -> None:
@@ -263,7 +274,7 @@ class Story:
 
     def _on_items_opened(self, event: Event) -> None:
         line = self._goes_on({"verb": "each", **event}, "running")
-        line.items, line.items_settled = event.get("count"), 0
+        line.items, line.items_settled, line.items_failed = event.get("count"), 0, 0
 
     def _on_round_judged(self, event: Event) -> None:
         self.task(event["task"]).round = event.get("round")

@@ -103,14 +103,12 @@ class Values:
         if state.statuses[task] != SUCCEEDED:
             return MISSING
         stored = state.values[task]
-        if stored is None:
-            return self._derived(task)
         if stored == b"null":
             return None
         if task in self._cache:
             self._cache.move_to_end(task)
             return self._cache[task]
-        value = load(self.journal, stored)
+        value = self._derived(task) if stored is None else load(self.journal, stored)
         self._cache[task] = value
         if len(self._cache) > _CACHE_MAX:
             self._cache.popitem(last=False)

@@ -1,6 +1,6 @@
 """`ask:` puts a question to a person; the engine keeps it, checks the answer and goes on with it.
 
-Fields: `{question, schema, to, show, expires, remind, on_expired}`; `schema` is the JSON Schema of the form.
+Fields: `{question, schema, to, show, expires, on_expired}`; `schema` is the JSON Schema of the form.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from orchestrator.ports.task_kind import Asking
 from tests.kinds.conformance import NOW, KindConformance, World
 
 SCHEMA = {"type": "object", "properties": {"approve": {"type": "boolean"}}, "required": ["approve"]}
-ASK: dict[str, Any] = {"question": "Go on?", "schema": SCHEMA, "to": [], "show": None, "expires": None, "remind": None}
+ASK: dict[str, Any] = {"question": "Go on?", "schema": SCHEMA, "to": [], "show": None, "expires": None}
 
 
 class TestAsk(KindConformance):

@@ -1,6 +1,6 @@
-"""`ask:` asks a person. Plan fields: `{question, schema, to: [name], show, expires, remind, on_expired}`.
+"""`ask:` asks a person. Plan fields: `{question, schema, to: [name], show, expires, on_expired}`.
 
-`schema` is the JSON Schema of the answer, an object; defaults in it may be templates. `expires` and `remind` are seconds, a
+`schema` is the JSON Schema of the answer, an object; defaults in it may be templates. `expires` is seconds, a
 template that gives a duration, or None.
 """
 
@@ -32,6 +32,8 @@ class AskTask(TaskBase):
 
 
 def fields(task: Task, lowering: Lowering) -> dict[str, Any]:
+    if task.get("remind") is not None:
+        lowering.later("`remind`", "remind")
     form = task.get("form") or {"approve": "boolean"}
     schemas = {name: lowering.schema(spec, "form", name) for name, spec in form.items()}
     required = [
@@ -43,7 +45,6 @@ def fields(task: Task, lowering: Lowering) -> dict[str, Any]:
         "to": task.get("to") or [],
         "show": task.get("show"),
         "expires": None if task.get("expires") is None else seconds(task["expires"]),
-        "remind": None if task.get("remind") is None else seconds(task["remind"]),
         "on_expired": on_expired(task.get("on_expired")),
     }
 

@@ -135,7 +135,7 @@ FIELDS: list[tuple[str, dict[str, Any]]] = [
     ("http: 'http://localhost'", {"method": "GET", "url": "http://localhost", "expect": ["2xx"]}),
     ("http: 'POST http://localhost', expect: 201", {"method": "POST", "url": "http://localhost", "expect": [201]}),
     ("http: {url: u, json: null, headers: {X: 1.10}}", {"method": "GET", "json": None, "headers": {"X": "1.10"}}),
-    ("ask: Go?, expires: 1h", {"question": "Go?", "expires": 3600, "on_expired": "fail", "to": [], "remind": None}),
+    ("ask: Go?, expires: 1h", {"question": "Go?", "expires": 3600, "on_expired": "fail", "to": []}),
     ("wait: 90s", {"for": 90}),
     ("wait: '${{ inputs.pause }}'", {"for": "${{ inputs.pause }}"}),
     ("wait: {for: 2m}", {"for": 120}),
@@ -240,6 +240,7 @@ def test_a_plan_knows_the_rest_of_the_file() -> None:
         ("budget: {cost: $1, on_exceeded: ask}\ntasks: {t: {set: 1}}", "`on_exceeded: ask` in the budget of the run"),
         ("tasks: {t: {foreach: [1], set: 1, total_budget: {cost: $1}}}", "`total_budget`"),
         ("tasks: {t: {run: x, budget: {time: 1m}}}", "`budget` of anything but"),
+        ("tasks: {t: {ask: 'Go?', remind: 1h}}", "`remind`"),
         (
             (
                 "workers: {f: {provider: local, model_name: m, rate_limits: {max_requests_per_day: 3}}}\n"

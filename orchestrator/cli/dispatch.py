@@ -15,7 +15,7 @@ from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.main import COMPLETION_VARIABLE
 from orchestrator.cli.session import Session
 from orchestrator.cli.terminal import Screen, clean
-from orchestrator.errors import WhisperFlowError
+from orchestrator.errors import InvalidInputsError, WhisperFlowError
 
 REPORT_TO: Final = "please report it with what `--debug` prints (its paths and values may be private)"
 
@@ -76,7 +76,7 @@ def _say(error: Exception, err: Screen) -> int:
 
             show_findings(err, error.diagnostics)
         else:
-            complain(err, error.message, error.help)
+            complain(err, error.message, error.help or _inputs_help(error))
         return error.exit_code
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
@@ -84,6 +84,10 @@ def _say(error: Exception, err: Screen) -> int:
         return ExitCode.BAD
     complain(err, f"whisper-flow met an error of its own: {type(error).__name__}: {error}", REPORT_TO)
     return ExitCode.INTERNAL
+
+
+def _inputs_help(error: WhisperFlowError) -> str | None:
+    return "give inputs with `-p NAME=VALUE` or `--params-file`" if isinstance(error, InvalidInputsError) else None
 
 
 def complain(err: Screen, message: str, remedy: str | None) -> None:

@@ -87,7 +87,7 @@ class _Drive:
         if self.handle is None:
             main.cancel()
             return
-        self.renderer.notice(f"stopping: what runs gets {formats.duration(self.how.grace)}; once more stops at once")
+        self.renderer.notice("interrupted; once more stops at once")
         self.handle.stop(grace=self.how.grace, by=whoami())
 
     def _stop(self) -> None:

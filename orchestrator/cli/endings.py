@@ -88,8 +88,9 @@ def _after_failure(session: Session, plan: Plan, result: RunResult) -> list[tupl
     cost = sum(task.cost or 0.0 for task in done)
     if cost:
         saved.append(formats.money(cost))
-    if _failed_items(result) and "[" in failed[0].name:
-        return [_items_again(session, run, result), (session.command("why", run, failed[0].name), "the cause in full")]
+    items = [task.name for task in failed if task.name.startswith(f"{first}[") and task.name.endswith("]")]
+    if items:
+        return [_items_again(session, run, result), (session.command("why", run, items[0]), "the cause in full")]
     reuses = f"reuses {formats.plural(len(done), 'task')}, saves {', '.join(saved)}" if done else "nothing to reuse"
     return [
         (session.command("rerun", run, "--from", first), reuses),

@@ -11,7 +11,8 @@ from orchestrator.core.events import Value
 from orchestrator.core.inputs import Answered, AnyInput, Cancel, ClearHold, Resolve, SetHold, Stop
 from orchestrator.core.run_state import RunState
 from orchestrator.engine.schemas import problems
-from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.engine.task_names import no_such_task
+from orchestrator.errors import UsageError
 
 JSON = Any
 Read = Callable[[Value], JSON]
@@ -84,7 +85,7 @@ def to_input(state: RunState, payload: bytes, read: Read) -> AnyInput | None:
 def _task(state: RunState, name: str) -> int:
     task = state.find(name)
     if task is None:
-        raise NotFoundError(f"the run has no task `{name}`")
+        raise no_such_task(state, name)
     return task
 
 

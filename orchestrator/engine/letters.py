@@ -9,6 +9,7 @@ from orchestrator.core.status import UNKNOWN
 from orchestrator.engine import inbox
 from orchestrator.engine.fold import fold
 from orchestrator.engine.inbox import Message
+from orchestrator.engine.task_names import no_such_task
 from orchestrator.engine.values import load
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.ports.clock import Clock
@@ -26,7 +27,9 @@ class Letters:
         if row is None:
             raise NotFoundError(f"there is no run {run_id}")
         if row.status in ("succeeded", "warned", "failed", "cancelled"):
-            raise UsageError(f"run {run_id} is over ({row.status})")
+            raise UsageError(
+                f"run {run_id} is over ({row.status})", help=f"`whisper-flow rerun {run_id}` makes a new run of it"
+            )
         if message.kind in ("answer", "resolve"):
             message = self._checked(fold(self._journal, run_id), message)
         self._journal.send(run_id, uuid.uuid4().hex, inbox.encode(message))
@@ -37,7 +40,7 @@ class Letters:
             return _named(message, state.name(answered.task))
         task = state.find(message.task)
         if task is None:
-            raise NotFoundError(f"the run has no task `{message.task}`")
+            raise no_such_task(state, message.task)
         if state.statuses[task] != UNKNOWN and task not in state.parked:
             raise UsageError(f"`{message.task}` is not waiting for a decision")
         return message

@@ -9,7 +9,7 @@ from orchestrator.core.inputs import AttemptSucceeded
 from orchestrator.core.plan import Plan, Scope
 from orchestrator.core.run_state import RUN, RunState
 from orchestrator.core.status import SKIPPED, SUCCEEDED
-from orchestrator.errors import NotFoundError
+from orchestrator.engine.task_names import no_such_task
 
 JSON = Any
 
@@ -26,7 +26,7 @@ def reusable(old: RunState, plan: Plan, *, from_task: str | None = None, failed:
     if from_task is not None:
         wanted = [task for task in counted if _is_or_below(old, task, from_task)]
         if not wanted:
-            raise NotFoundError(f"the run has no task `{from_task}`")
+            raise no_such_task(old, from_task)
         again.update(wanted)
     _spread(old, again)
     return [

@@ -8,7 +8,7 @@ from orchestrator.core.plan import ORDER, SOFT, VALUE
 from orchestrator.core.run_state import RUN, RunState
 from orchestrator.core.status import READY, RUNNING, SLEEPING, TASK_WORDS, WAITING
 from orchestrator.engine.inspect import task_view, values_of
-from orchestrator.errors import NotFoundError
+from orchestrator.engine.task_names import no_such_task
 from orchestrator.ports.journal import Journal
 
 JSON = Any
@@ -20,9 +20,7 @@ def why(state: RunState, journal: Journal, name: str) -> dict[str, JSON]:
     """{task, verb, status, reason, needs, when, line, attempts, …}. NotFoundError names what there is."""
     task = state.find(name)
     if task is None:
-        named = sorted({state.name(each) for each in range(len(state.nodes))})
-        near = [each for each in named if name in each][:5]
-        raise NotFoundError(f"the run has no task `{name}`", help=f"there is {', '.join(near)}" if near else None)
+        raise no_such_task(state, name)
     node = state.nodes[task]
     view = task_view(state, journal, values_of(state, journal), task)
     return {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -410,3 +410,28 @@ def test_explain_has_a_page_for_every_code(project: Project) -> None:
 def test_the_module_is_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "orchestrator.cli", "--version"], capture_output=True, text=True)
     assert done.stdout.startswith("whisper-flow ")
+
+
+def test_a_mistyped_task_is_answered_with_near_ones(flow: Project) -> None:
+    names = [task["task"] for task in flow.call("show", "@last", "--json").json["tasks"]]
+    typo = names[0] + "x"
+    for command in (("why", "@last", typo), ("rerun", "@last", "--from", typo), ("show", "@last", typo)):
+        assert f"did you mean `{names[0]}`" in flow.call(*command, expect=2).err, command
+    assert f"there is `{names[0]}`" in flow.call("why", "@last", "zzzzzz", expect=2).err
+
+
+def test_a_missing_input_says_how_to_give_it(project: Project) -> None:
+    path = project.write("flow", "name: flow\ninputs: {topic: string}\ntasks: {a: {set: '${{ inputs.topic }}'}}\n")
+    err = project.call("run", path, expect=2).err
+    assert "error: input `topic` is required: string\nhelp: give inputs with `-p NAME=VALUE`" in err
+
+
+def test_a_run_that_asks_says_how_to_answer(project: Project) -> None:
+    path = project.write("flow", "name: flow\ntasks: {go: {ask: 'Go on?'}}\n")
+    project.call("run", path, expect=5)
+    assert re.search(r"driver +nobody: `whisper-flow answer \w+ go` goes on", project.call("show").out)
+
+
+def test_what_is_over_cannot_be_held_and_says_what_can_be_done(flow: Project) -> None:
+    for command in ("pause", "cancel"):
+        assert "makes a new run of it" in flow.call(command, "@last", expect=2).err

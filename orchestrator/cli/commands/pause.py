@@ -25,5 +25,9 @@ def command(run: str, name: str, reason: str, release: bool) -> None:
         else:
             engine.pause(run_id, name=name, by=whoami(), reason=reason)
         driver = engine.journal.holder(run_id)
-    done = f"hold `{name}` {'taken away' if release else 'set'} on run {formats.short(run_id)}"
-    session.err.line(done if driver else f"{done}; nobody drives it now, so it counts from the next `resume`")
+    short = formats.short(run_id)
+    if release:
+        done = f"run {short}: hold `{name}` is lifted"
+        session.err.line(done if driver else f"{done}; {session.command('resume', short)} goes on")
+    else:
+        session.err.line(f"run {short} is held: nothing new starts until `{session.command('resume', short)}`")

@@ -25,13 +25,13 @@ VALUE_MAX: Final = 4000
 
 
 @click.command(cls=Command)
-@click.argument("run", type=RUN)
+@click.argument("run", type=RUN, default="@last")
 @click.argument("task", type=TASK, required=False)
 @click.option("--value", "value_only", is_flag=True, help="Print the task's value and nothing else.")
 @click.option("--all", "everything", is_flag=True, help="All tasks and whole values, however many and long.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(run: str, task: str | None, value_only: bool, everything: bool, as_json: bool) -> None:
-    """Show RUN: status, inputs, tasks, outputs; or one TASK of it: attempts, cost, value."""
+    """Show RUN (default: the last one): status, inputs, tasks, outputs; or one TASK of it: attempts, cost, value."""
     session = current()
     out = session.out
     with session.reading() as engine:
@@ -66,7 +66,7 @@ def find_task(view: RunView, name: str) -> TaskView:
 def show_run(session: Session, view: RunView, *, everything: bool = False) -> None:
     out = session.out
     out.line(_headline(out, view))
-    for label, text in _facts(view):
+    for label, text in _facts(session, view):
         out.line(f"  {out.style(f'{label:<9}', 'dim')} {text}")
     if view.failure:
         for row in failure_lines(out, view.failure, []):
@@ -91,7 +91,7 @@ def _headline(out: Screen, view: RunView) -> str:
     return f"{icon(out, view.status)} {out.style(clean_line(view.name), 'bold')}  run {view.run_id}  {told}"
 
 
-def _facts(view: RunView) -> list[tuple[str, str]]:
+def _facts(session: Session, view: RunView) -> list[tuple[str, str]]:
     git = view.git or {}
     commit = (
         f" @ {str(git.get('commit', ''))[:10]}{' (with changes)' if git.get('dirty') else ''}"
@@ -107,7 +107,7 @@ def _facts(view: RunView) -> list[tuple[str, str]]:
     if view.ended_at is not None:
         rows.append(("ended", formats.instant(view.ended_at)))
     else:
-        rows.append(("driver", view.driver or "nobody: `whisper-flow resume` goes on"))
+        rows.append(("driver", view.driver or f"nobody: `{_goes_on(session, view)}` goes on"))
     rows += [
         ("hold", f"{clean_line(name)}  {clean_line(str(hold.get('reason') or ''))}")
         for name, hold in view.holds.items()
@@ -115,6 +115,12 @@ def _facts(view: RunView) -> list[tuple[str, str]]:
     if view.message:
         rows.append(("message", clean_line(view.message)))
     return rows
+
+
+def _goes_on(session: Session, view: RunView) -> str:
+    run = formats.short(view.run_id)
+    asked = next((task.name for task in view.tasks if task.question is not None), None)
+    return session.command("answer", run, asked) if asked is not None else session.command("resume", run)
 
 
 def _label(task: TaskView) -> str:

@@ -151,7 +151,7 @@ class History:
 
     def _stop_requested(self, event: Event) -> list[str]:
         until = (event.get("until") or 0) - (event.get("at") or 0)
-        grace = f"; what runs gets {formats.duration(until)}" if until > 0 else ""
+        grace = f"; what runs gets {formats.duration(until).replace('.0s', 's')}" if until > 0 else ""
         return [f"{icon(self.screen, 'paused')} stopping: nothing new starts{grace}"]
 
     def _log(self, event: Event) -> list[str]:

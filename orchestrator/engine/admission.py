@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.core.plan import Plan
 from orchestrator.engine.schemas import problems
-from orchestrator.errors import CredentialsError, InvalidInputsError, NotYetError
+from orchestrator.errors import CredentialsError, InvalidInputsError, NotYetError, UsageError
 from orchestrator.host.dotenv import read_dotenv
 
 JSON = Any
@@ -24,6 +24,14 @@ def refuse_not_yet(plan: Plan) -> None:
         raise NotYetError(
             f"{plan.workflow} uses what this version cannot run yet:\n  {lines}",
             help="`whisper-flow validate` accepts the file; leave these parts out to run it today",
+        )
+
+
+def refuse_what_is_no_plan(plan: object) -> None:
+    """A path or a loaded workflow is easily taken for a plan. Raises UsageError."""
+    if not isinstance(plan, Plan):
+        raise UsageError(
+            f"a run needs a plan, not {type(plan).__name__}", help="make one: `compile_plan(load_workflow(path))`"
         )
 
 

@@ -75,6 +75,7 @@ class Engine:
         self._services: Services | None = None
         self._runs: dict[str, Running] = {}
         self.closing = False
+        self._closed = False
 
     def get_delegate_manager(self) -> DelegateManager:
         return self.delegate_manager
@@ -111,6 +112,8 @@ class Engine:
         `park`: let go of a run that only waits for people. Raises NotYetError, InvalidInputsError, CredentialsError before anything
         is recorded; JournalError if nothing could be.
         """
+        self._refuse_if_closed()
+        admission.refuse_what_is_no_plan(plan)
         admission.refuse_not_yet(plan)
         given = admission.check_inputs(plan, inputs or {})
         self.adapters.check_agents(plan)
@@ -143,6 +146,7 @@ class Engine:
 
         Raises NotFoundError; RunBusyError if another living process drives it; UsageError if it is over.
         """
+        self._refuse_if_closed()
         if run_id in self._runs:
             return self._runs[run_id].handle
         plan = pinned_plan(self.journal, run_id)
@@ -319,6 +323,11 @@ class Engine:
             await self._services.http.close()
         if self.adapters.own_journal:
             self.journal.close()
+        self._closed = True
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise UsageError("the engine is closed", help="make a new one: `async with ExecutionEngine() as engine:`")
 
 
 def whoami() -> str:

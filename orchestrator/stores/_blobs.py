@@ -57,8 +57,13 @@ class Blobs:
         """Names in `new/` that no living write will come back for."""
         if not self._new.is_dir():
             return []
+        found: list[str] = []
         with os.scandir(self._new) as entries:
-            return [entry.name for entry in entries if now - entry.stat().st_mtime > _LEFT_OVER_S]
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # another writer gave it its name meanwhile
+                    if now - entry.stat().st_mtime > _LEFT_OVER_S:
+                        found.append(entry.name)
+        return found
 
     def _write(self, path: Path, data: bytes) -> None:
         part = self._new / os.urandom(8).hex()

@@ -113,6 +113,12 @@ def test_what_a_killed_process_left_is_removed_when_it_is_old(tmp_path: Path) ->
     assert young.exists()
 
 
+def test_a_part_that_another_writer_takes_away_during_the_look_harms_nobody(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "gone").symlink_to("nowhere")  # listed, and not there when it is asked about
+    assert Blobs(tmp_path).put(DATA) == DIGEST
+
+
 def test_many_threads_store_the_same_bytes(tmp_path: Path) -> None:
     import threading
 

@@ -13,7 +13,7 @@ from orchestrator.cli.renderers.ending import Ending
 from orchestrator.cli.renderers.live import LiveRenderer
 from orchestrator.cli.terminal import cell_width
 from tests.cli.conftest import Told
-from tests.cli.streams import AT, DIGEST, FAN_OUT, begins, started, stream, task
+from tests.cli.streams import AT, DIGEST, FAN_OUT, begins, done, started, stream, task
 
 _PARTS = re.compile(r"\x1b\[\??[0-9;]*[A-Za-z]|\n|\r|[^\x1b\n\r]+")
 
@@ -205,3 +205,15 @@ def test_ten_thousand_open_tasks_cost_no_more_than_the_window_shows() -> None:
         LiveRenderer._row = whole  # type: ignore[method-assign]
     assert len(frame) == 23
     assert len(drawn) == 21
+
+
+def test_a_finished_task_stands_on_one_line_however_long_its_summary() -> None:
+    events = stream(
+        (0.0, "run_started", started()),
+        (0.0, "task_started", begins("fetch")),
+        (1.0, "task_succeeded", done("fetch", 1.0, "行 word " * 40)),
+    )
+    _, screen = after(events, 2.0)
+    row = next(line for line in shown(screen).splitlines() if "✓ fetch" in line)
+    assert row.endswith("…")
+    assert 70 < cell_width(row) <= 80

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from orchestrator.cli import formats
 from orchestrator.cli.renderers.story import Story, TaskLine
-from orchestrator.cli.terminal import Screen, clean, clean_line, cut
+from orchestrator.cli.terminal import Screen, cell_width, clean, clean_line, cut
 
 Event = dict[str, Any]
 
@@ -32,6 +32,8 @@ ICONS: Final[dict[str, tuple[str, str]]] = {
 
 TAIL_LINES: Final = 10
 SUMMARY_MAX: Final = 80
+SUMMARY_MIN: Final = 20
+"""Columns that a summary has in any case, even where the line then wraps."""
 
 
 def icon(screen: Screen, status: str) -> str:
@@ -40,12 +42,16 @@ def icon(screen: Screen, status: str) -> str:
 
 
 class History:
-    """Turns events into lines; knows the story so far, which each event has already entered."""
+    """Turns events into lines; knows the story so far, which each event has already entered.
 
-    def __init__(self, story: Story, screen: Screen, *, verbose: bool = False) -> None:
+    `margin`: columns that somebody else writes before each line.
+    """
+
+    def __init__(self, story: Story, screen: Screen, *, verbose: bool = False, margin: int = 0) -> None:
         self.story = story
         self.screen = screen
         self.verbose = verbose
+        self.margin = margin
         self._tellers: dict[str, Callable[[Event], list[str]]] = {
             "task_succeeded": self._succeeded,
             "task_failed": self._failed,
@@ -89,7 +95,11 @@ class History:
             facts = ["from the cache" if reused == "cache" else f"reused from run {formats.short(reused)}"]
         elif event.get("by"):
             facts.append(f"by {clean_line(str(event['by']))}")
-        summary = cut(clean_line(str(event.get("summary") or "")), SUMMARY_MAX)
+        before = cell_width(
+            f"{'  ' * line.depth}. {clean_line(line.name)}  {'  '.join(fact for fact in facts if fact)}  "
+        )
+        room = max(self.screen.width - self.margin - before, SUMMARY_MIN)
+        summary = cut(clean_line(str(event.get("summary") or "")), min(room, SUMMARY_MAX))
         return [self._row(line, "succeeded", *facts, self.screen.style(summary, "dim"))]
 
     def _failed(self, event: Event) -> list[str]:

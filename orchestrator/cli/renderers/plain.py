@@ -15,6 +15,8 @@ HEARTBEAT: Final = 30.0
 """Seconds without a line after which one says what is still running."""
 NAMED_MAX: Final = 5
 DETAIL_MAX: Final = 100
+CLOCK: Final = 6
+"""Columns of the clock and its gap."""
 
 
 class PlainRenderer:
@@ -24,7 +26,7 @@ class PlainRenderer:
     def __init__(self, screen: Screen, *, verbose: bool = False) -> None:
         self.screen = screen
         self.story = Story()
-        self.history = History(self.story, screen, verbose=verbose)
+        self.history = History(self.story, screen, verbose=verbose, margin=CLOCK)
         self._told_at: float | None = None
         self._held: list[str] | None = None
         self._begun: dict[str, tuple[list[str], float | None]] = {}

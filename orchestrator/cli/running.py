@@ -69,9 +69,12 @@ class Stage:
     def drive(self, begin: Begin, *, after: int = 0) -> int:
         """Begin the run and stay with it; the exit code. `after`: the last event of a resumed run."""
         from orchestrator.cli.driving import Driving, drive
+        from orchestrator.cli.log_lines import log_lines
         from orchestrator.core.units import parse_duration
 
         engine = self.session.engine(self.project, synchronous=self.synchronous)
+        # Programs that read events have those; people who look over their shoulder have standard error.
+        tell = self.session.err.line if self.progress in ("json", "none") else self.renderer.notice
         driving = Driving(
             session=self.session,
             renderer=self.renderer,
@@ -83,7 +86,8 @@ class Stage:
             run_dir=lambda run_id: self.session.run_dir(self.project, run_id),
             started=self.started,
         )
-        return drive(driving, engine, self._with_delegates(begin) if self.delegates else begin)
+        with log_lines(tell, self.session.err, debug=self.session.debug):
+            return drive(driving, engine, self._with_delegates(begin) if self.delegates else begin)
 
     def _with_delegates(self, begin: Begin) -> Begin:
         async def attach_first(engine: ExecutionEngine) -> RunHandle:

@@ -435,3 +435,20 @@ def test_a_run_that_asks_says_how_to_answer(project: Project) -> None:
 def test_what_is_over_cannot_be_held_and_says_what_can_be_done(flow: Project) -> None:
     for command in ("pause", "cancel"):
         assert "makes a new run of it" in flow.call(command, "@last", expect=2).err
+
+
+def test_a_delegate_that_raises_is_one_line_and_a_traceback_only_on_request(project: Project) -> None:
+    (project.folder / "mine.py").write_text(
+        "from orchestrator.delegates import listens_to\n\n\n"
+        "@listens_to('task_execution_completed')\n"
+        "def on_done(sender, event_type, **payload):\n"
+        "    raise ValueError('not today')\n"
+    )
+    path = project.write("flow", "name: flow\ntasks: {a: {set: 1}}\n")
+    err = project.call("run", path, "--delegate", "mine:on_done").err
+    assert re.search(r"warning: delegate mine.on_done failed on .*ValueError: not today \(.*mine.py:6\)\n", err)
+    assert "Traceback" not in err
+    assert "Traceback" in project.call("run", path, "--delegate", "mine:on_done", "--debug").err
+    told = project.call("run", path, "--delegate", "mine:on_done", "--json")
+    assert "warning: delegate mine.on_done failed" in told.err
+    assert told.lines[-1]["status"] == "succeeded"

@@ -41,6 +41,19 @@ _ONLY_IN: Final = {
     "file": "`file` means something in triggers and `wait` entries; tasks read `run.trigger` or their inputs",
 }
 
+_IS_VALUE: Final = "a task's own id is its value: write `ID`, and `tasks.ID.status` for what is known about it"
+_OTHER_NAMES: Final = {
+    "steps": _IS_VALUE,
+    "needs": _IS_VALUE,
+    "jobs": _IS_VALUE,
+    "outputs": _IS_VALUE,
+    "github": "what the run was given is in `inputs`, what is known about it in `run`",
+    "params": "here it is called `inputs`",
+    "vars": "here it is called `env`, or `inputs`",
+    "loop": "inside a `foreach` there are `item` and `index`, inside a `loop` `round` and `previous`",
+}
+"""What other tools call things, for a person who comes from there."""
+
 
 def check(context: RuleContext) -> Iterator[Diagnostic]:
     hints = _Hints(context)
@@ -121,7 +134,7 @@ class _Hints:
         alias = _alias(text.site) if name == "item" else None
         help = f"here it is called `{alias}`" if alias else _ONLY_IN.get(name)
         if help is None:
-            help = self.context.did_you_mean(name, self.context.known(text))
+            help = self.context.did_you_mean(name, self.context.known(text)) or _OTHER_NAMES.get(name)
         return self.context.finding(CODE, SEVERITY, f"unknown {noun} `{name}`", span, help=help)
 
 

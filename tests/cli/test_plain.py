@@ -66,14 +66,14 @@ def test_a_failure_shows_the_last_lines_and_the_cause_first(screen: Told) -> Non
  0:03 ✗ fetch  failed  3.0s  attempt 2 of 2
  0:03     │ connecting
  0:03     │ no route
- 0:03     exit: exit code 7: no route
+ 0:03     exit code 7: no route
  0:03     help: look at the network
  0:03 ⊘ write  blocked  `fetch` failed
 
 ✗ fetch failed  attempt 2 of 2
     │ connecting
     │ no route
-    exit: exit code 7: no route
+    exit code 7: no route
     help: look at the network
 
 ✗ digest failed  in 3.0s · 1 failed, 1 blocked
@@ -93,7 +93,7 @@ def test_items_and_rounds_stand_below_their_task(screen: Told) -> None:
  0:00       ✓ build[a]#1.code  0.6s
  0:00   ✓ build[a]  0.7s  1 round
  0:00   ⚠ build[c]  failed, forgiven  0.1s
- 0:00       exit: exit code 1
+ 0:00       exit code 1
  0:00 ✓ build  0.9s  3 items, 1 failed
 """)
 

@@ -47,7 +47,16 @@ def test_a_failed_run_tells_the_cause_and_the_way_on(project: Project) -> None:
     ran = project.call("run", project.write("fails", FAILS), expect=1)
     assert ran.out == ""
     end = ran.err[ran.err.index("\n\n") :]
-    order = ["✗ bad failed", "│ the cause", "exit: ", "✗ fails failed", "rerun", "--from bad", "reuses 1 task", "why"]
+    order = [
+        "✗ bad failed",
+        "│ the cause",
+        "exit code 3",
+        "✗ fails failed",
+        "rerun",
+        "--from bad",
+        "reuses 1 task",
+        "why",
+    ]
     places = [end.index(part) for part in order]
     assert places == sorted(places)
 

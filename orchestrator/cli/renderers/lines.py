@@ -178,7 +178,10 @@ def failure_lines(screen: Screen, failure: dict[str, Any] | None, tail: list[str
     rows = [f"{screen.style('│', 'dim')} {clean(row).rstrip()}" for row in tail[-TAIL_LINES:]]
     if failure:
         message = clean(str(failure.get("message", ""))).strip().splitlines() or [""]
-        rows.append(f"{screen.style(str(failure.get('type', 'error')), 'red')}: {message[0]}")
+        word = str(failure.get("type", "error"))
+        # `exit code 7` says its type itself.
+        told = message[0][len(word) :] if message[0].startswith(f"{word} ") else f": {message[0]}"
+        rows.append(f"{screen.style(word, 'red')}{told}")
         rows += [f"  {row}" for row in message[1:12]]
         if failure.get("help"):
             rows.append(f"{screen.style('help', 'cyan')}: {clean_line(str(failure['help']))}")

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.cli import exit_codes, formats, terminal
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.interrupts import Interrupts
-from orchestrator.cli.person import whoami
 from orchestrator.cli.renderers.choose import Progress, Renderer, SilentRenderer
 from orchestrator.cli.session import Session
 from orchestrator.errors import WhisperFlowError
+from orchestrator.host.person import whoami
 
 if TYPE_CHECKING:
     from orchestrator import ExecutionEngine, RunHandle, RunResult

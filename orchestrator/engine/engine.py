@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from orchestrator.engine.watching import Watcher
 from orchestrator.engine.why import why
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.host.dotenv import read_dotenv
+from orchestrator.host.person import whoami
 from orchestrator.host.project import Project
 from orchestrator.ports.clock import Clock
 from orchestrator.ports.journal import Journal, StreamRow
@@ -328,8 +328,3 @@ class Engine:
     def _refuse_if_closed(self) -> None:
         if self._closed:
             raise UsageError("the engine is closed", help="make a new one: `async with ExecutionEngine() as engine:`")
-
-
-def whoami() -> str:
-    """The person at this machine, for the journal."""
-    return os.environ.get("USER") or os.environ.get("LOGNAME") or f"uid {os.getuid()}"

@@ -15,10 +15,10 @@ from orchestrator.cli.commands.show import find_task
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.inputs import parse_pair
 from orchestrator.cli.options import driving_options
-from orchestrator.cli.person import whoami
 from orchestrator.cli.session import Session, current
 from orchestrator.cli.terminal import can_ask
 from orchestrator.errors import UsageError, WhisperFlowError
+from orchestrator.host.person import whoami
 
 if TYPE_CHECKING:
     from orchestrator import ExecutionEngine, RunView, TaskView

@@ -10,9 +10,9 @@ from orchestrator.cli import formats
 from orchestrator.cli.command import RUN, Command
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.options import driving_options
-from orchestrator.cli.person import whoami
 from orchestrator.cli.session import current
 from orchestrator.errors import RunBusyError
+from orchestrator.host.person import whoami
 
 
 @click.command(cls=Command)

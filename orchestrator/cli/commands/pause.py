@@ -6,8 +6,8 @@ import click
 
 from orchestrator.cli import formats
 from orchestrator.cli.command import RUN, Command
-from orchestrator.cli.person import whoami
 from orchestrator.cli.session import current
+from orchestrator.host.person import whoami
 
 
 @click.command(cls=Command)

@@ -10,9 +10,9 @@ from orchestrator.cli import formats
 from orchestrator.cli.command import RUN, Command
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.options import driving_options
-from orchestrator.cli.person import whoami
 from orchestrator.cli.session import Session, current
 from orchestrator.errors import UsageError
+from orchestrator.host.person import whoami
 
 if TYPE_CHECKING:
     from orchestrator import RunView

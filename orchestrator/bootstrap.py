@@ -38,7 +38,7 @@ class ExecutionEngine(Engine):
 
     `project`: a folder inside the project, by default the current one. `state`: where runs are recorded, by default
     `.whisper-flow/` in the project. `journal`: another one (`MemoryJournal()` in tests); run folders then live in a temporary folder
-    unless `state` is given. `settings`: the project's configuration as plain values (`limits`, `pass_env`, `http`).
+    unless `state` is given. `settings`: the project's configuration as plain values (`limits`, `pass_env`, `http`, `tools`).
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class ExecutionEngine(Engine):
             processes_max=int(limits.get("processes", 8)),
             calls_max=int(limits.get("waiting_calls", 64)),
             pass_env=tuple(settings.get("pass_env") or ()),
+            tool_settings=settings.get("tools") or {},
             own_journal=journal is None,
             old_processes_gone=lambda: _old_processes_gone(folder),
             check_agents=lambda plan: _check_agents(plan, environ),
@@ -122,6 +123,7 @@ def find_kind(verb: str) -> TaskKind:
 def _services(engine: Engine, settings: Mapping[str, Any]) -> Services:
     from orchestrator.host.http import HttpxHttp
     from orchestrator.host.processes import ReapedProcesses
+    from orchestrator.tools._toolbox import DiscoveredTools
 
     adapters = engine.adapters
     return Services(
@@ -129,12 +131,13 @@ def _services(engine: Engine, settings: Mapping[str, Any]) -> Services:
         http=HttpxHttp(allow_private=tuple((settings.get("http") or {}).get("allow_private") or ())),
         runs=ChildRuns(engine),
         sessions=LazySessions(lambda: _sessions(engine)),
+        tools=DiscoveredTools(),
     )
 
 
 def _sessions(engine: Engine) -> Sessions:
     from orchestrator.ai.factory import AILoopFactory
-    from orchestrator.ai.sessions import AgentSessions
+    from orchestrator.ai.sessions import AgentSessions, tools_of_call
 
     factory = AILoopFactory(
         journal=engine.journal,
@@ -142,7 +145,7 @@ def _sessions(engine: Engine) -> Sessions:
         environ=engine.adapters.environ,
         delegates=lambda run_id: DelegateManager(engine.manager_of(run_id)),
     )
-    return AgentSessions(factory)
+    return AgentSessions(factory, tools=tools_of_call)
 
 
 def _check_agents(plan: Plan, environ: Mapping[str, str]) -> None:

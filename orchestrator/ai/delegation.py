@@ -43,6 +43,10 @@ class LoopVoice:
         self._sender = sender
         self._who = {"run_id": run_id, "task_id": task_id, "agent_id": agent_id, "session_id": ""}
 
+    @property
+    def task_id(self) -> str:
+        return self._who["task_id"]
+
     def in_session(self, session_id: str, task_id: str | None = None) -> None:
         self._who["session_id"] = session_id
         if task_id is not None:

@@ -12,12 +12,12 @@ from orchestrator.ai.answer import Answer, Assembly, Interruptible
 from orchestrator.ai.budgets import Budgets
 from orchestrator.ai.delegation import LoopVoice
 from orchestrator.ai.output import check, read_output
+from orchestrator.ai.prepare import Preparation
 from orchestrator.ai.prices import PriceBook
 from orchestrator.ai.record import SessionRecord
-from orchestrator.ai.request import chat_request, input_tokens_bound
-from orchestrator.core.budget import Account, Reservation, amount
+from orchestrator.core.budget import Account, amount
 from orchestrator.core.events import Failure
-from orchestrator.core.messages import ToolCall, Usage
+from orchestrator.core.messages import ToolCall
 from orchestrator.core.session import decide, next_wake, wanted
 from orchestrator.core.session_events import (
     AnswerArrived,
@@ -27,22 +27,18 @@ from orchestrator.core.session_events import (
     PrepareRequest,
     RequestDenied,
     RequestFailed,
-    RequestPrepared,
     StopRequested,
     TimePassed,
     ToolReturned,
 )
 from orchestrator.core.session_state import Exchange, Session
 from orchestrator.errors import TaskError
-from orchestrator.ports.chat_model import ChatModel, ChatModelError, ChatRequest, parse_model
+from orchestrator.ports.chat_model import ChatModel, ChatModelError, ChatRequest
 from orchestrator.ports.clock import Clock
 from orchestrator.ports.tool import Tool
 
 LOOK_S: Final = 0.25
 """How often a held or silent loop looks whether it may go on or should stop."""
-UNBOUNDED_TOKENS: Final = 16_384
-"""Most output tokens of a request under a budget whose agent sets no `max_tokens`; the user is told."""
-AFFORDABLE_MIN: Final = 64
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,7 +73,7 @@ class Drive:
         self._control = control
         self._timeout = timeout
         self._request: ChatRequest | None = None
-        self._wish = Reservation(0, 0)
+        self._preparation = Preparation(around, record, self._notice)
         self._call: Interruptible | None = None
         self._arriving: Assembly | None = None
         """The answer that is on its way, or that did not come to its end."""
@@ -155,14 +151,14 @@ class Drive:
         if exchange.deadline is not None and around.clock.now() >= exchange.deadline:
             return RequestDenied(Failure("timeout", "the time for this task was over before the next model request"))
         try:
-            await self._build_and_reserve()
+            self._request = await self._preparation.request(self._time_left())
         except TaskError as error:
             around.voice.failed(error.type, error.message)
             return RequestDenied(Failure(error.type, error.message, error.help))
         if (reason := self._stopping()) is not None:
-            around.budgets.withdraw(around.accounts, self._wish)
+            self._preparation.withdraw()
             return StopRequested(self._partial, reason)
-        return RequestPrepared(self._wish.tokens, self._wish.cost, exchange.terms.model)
+        return self._preparation.prepared()
 
     def _stopping(self) -> str | None:
         """Why the loop is to stop, looked at anew: it changes while we wait."""
@@ -179,55 +175,6 @@ class Drive:
             return False
         return self._held or asked == "pause" or await voice.pause_asked(exchange.terms.model, exchange.turn)
 
-    async def _build_and_reserve(self) -> None:
-        around, terms = self._around, self.exchange.terms
-        max_tokens: int | None = terms.settings.get("max_tokens")
-        request = self._build(max_tokens)
-        tokens_in = input_tokens_bound(request)
-        if around.accounts and max_tokens is None:
-            max_tokens = await self._affordable(tokens_in)
-            request = self._build(max_tokens)
-        usage = Usage(tokens_in, max_tokens or 0)
-        self._wish = Reservation(usage.total_tokens, await self._cost(usage))
-        await around.budgets.reserve(around.accounts, self._wish)
-        self._request = request
-
-    def _build(self, max_tokens: int | None) -> ChatRequest:
-        journal = self._record.journal
-        return chat_request(
-            self.session,
-            self.exchange.terms,
-            tools=[tool.spec for tool in self._around.tools.values()],
-            blob=journal.get_blob if journal is not None else _no_blob,
-            max_tokens=max_tokens,
-            timeout=self._time_left(),
-            number=len(self.session.calls) + 1,
-        )
-
-    async def _affordable(self, tokens_in: int) -> int:
-        """A cap for an agent without `max_tokens`, so that its budget can be kept: what is left, at most 16,384."""
-        cap = UNBOUNDED_TOKENS
-        for account in self._around.accounts:
-            if account.tokens_max is not None:
-                cap = min(cap, account.tokens_max - account.tokens_spent - tokens_in)
-            if account.cost_max is None:
-                continue
-            base, full = await self._cost(Usage(tokens_in)), await self._cost(Usage(tokens_in, cap))
-            if base is not None and full is not None and full > base:
-                left = account.cost_max - account.cost_spent - base
-                cap = min(cap, left * cap // (full - base))
-        self._notice(
-            f"no `max_tokens` is set: this answer is limited to {max(cap, AFFORDABLE_MIN)} tokens by the budget"
-        )
-        return max(cap, AFFORDABLE_MIN)
-
-    async def _cost(self, usage: Usage) -> int | None:
-        if self._around.model.synthetic:
-            return 0
-        provider, model = parse_model(self.exchange.terms.model)
-        # The public list takes 0.2 s to import the first time.
-        return await asyncio.to_thread(self._around.prices.cost, provider, model, usage)
-
     # A request
 
     async def _ask_model(self, number: int) -> None:
@@ -241,7 +188,7 @@ class Drive:
             given = await self._answer_to(request, number)
         finally:
             # Cut off here, it may have been paid for: it counts as its bound.
-            self._settle(given)
+            self._preparation.settle(given)
         self._tell(given)
         if not around.model.synthetic:
             await self._record.commit()
@@ -276,27 +223,15 @@ class Drive:
         problems: tuple[str, ...] = ()
         if schema is not None and not answer.message.tool_calls:
             problems = read_output(answer.message.text, schema).problems
-        cost = None if self._around.model.synthetic else await self._cost(answer.usage)
+        cost = None if self._around.model.synthetic else await self._preparation.cost(answer.usage)
         return AnswerArrived(number, answer.message, answer.finish, answer.usage, cost, answer.model, problems)
 
     async def _request_failed(self, error: ChatModelError, assembly: Assembly, number: int) -> RequestFailed:
         usage, cost = assembly.usage, None
         if usage is not None and not self._around.model.synthetic:
-            cost = await self._cost(usage)
+            cost = await self._preparation.cost(usage)
         failure = Failure(error.type, error.message, error.help, error.retry_after)
         return RequestFailed(number, failure, error.retryable, error.charged, assembly.text, usage, cost)
-
-    def _settle(self, given: Input) -> None:
-        around, wish = self._around, self._wish
-        match given:
-            case AnswerArrived(usage=usage, cost=cost):
-                around.budgets.settle(around.accounts, wish, tokens=usage.total_tokens, cost=cost or 0)
-            case RequestFailed(charged=False):
-                around.budgets.settle(around.accounts, wish, tokens=0, cost=0)
-            case RequestFailed(usage=Usage() as usage, cost=cost):
-                around.budgets.settle(around.accounts, wish, tokens=usage.total_tokens, cost=cost or 0)
-            case _:
-                around.budgets.settle(around.accounts, wish, tokens=wish.tokens, cost=wish.cost or 0)
 
     def _report(self, given: Input) -> None:
         """Tell the delegates what is on record now."""
@@ -350,7 +285,7 @@ class Drive:
         if problems := check(arguments, tool.spec.parameters):
             return ToolReturned(call.id, f"these arguments do not fit: {'; '.join(problems)}", True)
         try:
-            value = await tool.call(arguments)
+            value = await tool.call(arguments, call.id)
         except TaskError as error:
             return ToolReturned(call.id, f"{error.type}: {error.message}", True)
         except Exception as error:  # noqa: BLE001 - a tool's own mistake is the model's to work around, and is told
@@ -395,7 +330,3 @@ class Drive:
 
     def _notice(self, message: str) -> None:
         self._publish("progress", {"agent": self.exchange.terms.agent, "message": message})
-
-
-def _no_blob(digest: str) -> bytes:
-    raise AssertionError(f"a conversation without a journal refers to blob {digest}")

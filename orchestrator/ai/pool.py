@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from orchestrator import registry
 from orchestrator.errors import NotFoundError
@@ -12,11 +12,23 @@ from orchestrator.ports.chat_model import ChatModel, Provider, ProviderOptions
 PACKAGE = "orchestrator.providers"
 
 
-class ProviderPool:
-    """Finds providers by name and keeps what they opened. `given` models (tests, embedding) win over those discovered."""
+class Tape(Protocol):
+    """Records what models answer, or answers in their place."""
 
-    def __init__(self, environ: Mapping[str, str], given: Mapping[str, Provider] | None = None) -> None:
+    def wrap(self, provider: str, model: str, open_model: Callable[[], ChatModel]) -> ChatModel: ...
+
+
+class ProviderPool:
+    """Finds providers by name and keeps what they opened. `given` models (tests, embedding) win over those discovered.
+
+    `tape` stands between every loop and its models: a recorder opens the model it is asked for, a player never does.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], given: Mapping[str, Provider] | None = None, tape: Tape | None = None
+    ) -> None:
         self.environ = environ
+        self.tape = tape
         self._given = dict(given or {})
         self._open: dict[tuple[str, ProviderOptions], ChatModel] = {}
 
@@ -40,6 +52,11 @@ class ProviderPool:
 
     def open(self, name: str, model: str, options: ProviderOptions) -> ChatModel:
         """Raises NotFoundError for an unknown provider or model, CredentialsError naming the variable that is missing."""
+        if self.tape is not None:
+            return self.tape.wrap(name, model, lambda: self._opened(name, model, options))
+        return self._opened(name, model, options)
+
+    def _opened(self, name: str, model: str, options: ProviderOptions) -> ChatModel:
         provider = self.provider(name)
         provider.check(model, options)
         key = (name, options)

@@ -28,8 +28,9 @@ def chat_request(
     max_tokens: int | None,
     timeout: float,
     number: int,
+    task: str = "",
 ) -> ChatRequest:
-    """The next request of a conversation. `blob` fetches what the record keeps by hash."""
+    """The next request of a conversation, for `task`. `blob` fetches what the record keeps by hash."""
     settings = terms.settings
     return ChatRequest(
         model=parse_model(terms.model)[1],
@@ -42,6 +43,8 @@ def chat_request(
         output_schema=asked_schema(terms.output_schema) if terms.output_schema is not None else None,
         timeout=timeout,
         number=number,
+        agent=terms.agent,
+        task=task,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from orchestrator.ai.attachments import attachments
 from orchestrator.ai.config import AILoopConfig
@@ -16,17 +16,21 @@ from orchestrator.errors import CredentialsError, NotFoundError, TaskError, Usag
 from orchestrator.ports.services import AgentAnswer, AgentCall
 from orchestrator.ports.tool import Tool
 
-Tools = Callable[[AgentCall], Iterable[Tool]]
+Tools = Callable[[AgentCall], Awaitable[Iterable[Tool]]]
 
 
-def no_tools(call: AgentCall) -> Iterable[Tool]:
-    return ()
+async def tools_of_call(call: AgentCall) -> Iterable[Tool]:
+    """What the agent's `tools:` name, opened for this call. Raises TaskError `tool`."""
+    wanted = list(call.agent.get("tools") or ())
+    if call.context is None or not wanted:
+        return ()
+    return await call.context.services.tools.open(call.context, wanted)
 
 
 class AgentSessions:
     """Implements ports.Sessions over one AILoopManager."""
 
-    def __init__(self, factory: AILoopFactory, *, tools: Tools = no_tools) -> None:
+    def __init__(self, factory: AILoopFactory, *, tools: Tools = tools_of_call) -> None:
         self.manager = AILoopManager(factory)
         self._factory = factory
         self._tools = tools
@@ -40,7 +44,7 @@ class AgentSessions:
         """
         try:
             stream = conversation(call)
-            loop = self._loop(call, stream)
+            loop = self._loop(call, stream, await self._tools(call))
         except CredentialsError as error:
             raise TaskError("auth", error.message, help=error.help) from error
         except (NotFoundError, UsageError) as error:
@@ -69,13 +73,13 @@ class AgentSessions:
         )
         return _agent_answer(answer)
 
-    def _loop(self, call: AgentCall, stream: str) -> AILoop:
+    def _loop(self, call: AgentCall, stream: str, tools: Iterable[Tool]) -> AILoop:
         loop = self.manager.get_or_create_ai_loop(
             call.agent_id,
             self.config(call),
             loop_id=stream,
             instructions=call.agent.get("instructions") or "",
-            tools=self._tools(call),
+            tools=tools,
             worker=call.worker,
             accounts=self._accounts(call),
             stream=stream,

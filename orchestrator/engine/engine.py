@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -52,6 +52,8 @@ class Adapters:
     processes_max: int = 8
     calls_max: int = 64
     pass_env: tuple[str, ...] = ()
+    tool_settings: Mapping[str, JSON] = field(default_factory=dict)
+    """`tools:` of the project's configuration."""
     own_journal: bool = True
     """Whether closing the engine closes the journal."""
     old_processes_gone: Callable[[], None] = lambda: None
@@ -72,6 +74,8 @@ class Engine:
             processes=asyncio.Semaphore(adapters.processes_max), calls=asyncio.Semaphore(adapters.calls_max)
         )
         self.letters = Letters(self.journal, self.clock)
+        self.attended = False
+        """Whether somebody sits at the terminal that drives the runs, and can be asked at once."""
         self._services: Services | None = None
         self._runs: dict[str, Running] = {}
         self.closing = False
@@ -319,6 +323,7 @@ class Engine:
         await asyncio.gather(*(running.abandon() for running in list(self._runs.values())))
         if self._services is not None:
             await self._services.sessions.close()
+            await self._services.tools.close()
             await self._services.processes.close()
             await self._services.http.close()
         if self.adapters.own_journal:

@@ -40,6 +40,8 @@ _log = logging.getLogger("orchestrator.engine")
 
 PROCESS_VERBS: Final = frozenset({"run", "python"})
 CALL_VERBS: Final = frozenset({"http", "agent", "tool"})
+TOOL_VERBS: Final = frozenset({"agent", "tool"})
+_UNKEYED: Final = frozenset({"budgets", "mcp", "tool_settings"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,6 +73,10 @@ class Surroundings:
     from_run: str = ""
     budgets: Callable[[], tuple[dict[str, JSON], ...]] = tuple
     """What agents of this run draw on, outermost first."""
+    tool_settings: Mapping[str, JSON] = field(default_factory=dict)
+    """`tools:` of the project's configuration."""
+    attended: Callable[[], bool] = bool
+    """Whether a person at the terminal can be asked at once."""
 
 
 class Performer:
@@ -159,9 +165,8 @@ class Performer:
         resolve = values.scope(task)
         left = retry.time_left(node, values.state.started[task], now)
         fields = render_tree(node.fields, resolve, now=now)
-        if node.verb == "agent":
-            plan = values.state.plan
-            fields = {**fields, "agents": plan.agents, "workers": plan.workers, "budgets": around.budgets()}
+        if node.verb in TOOL_VERBS:
+            fields = {**fields, **self._for_tools(task, now)}
         return Attempt(
             run_id=around.run_id,
             task=name,
@@ -180,8 +185,19 @@ class Performer:
             deadline=None if left is None else now + left,
             services=around.services(),
             publish=lambda type, data: around.publish(type, {"task": name, **data}),
+            attended=around.attended(),
             control=around.control,
         )
+
+    def _for_tools(self, task: int, now: float) -> dict[str, JSON]:
+        around, plan = self._around, self._values.state.plan
+        return {
+            "agents": plan.agents,
+            "workers": plan.workers,
+            "mcp": self._render(task, plan.mcp, now) if plan.mcp else {},
+            "tool_settings": around.tool_settings,
+            "budgets": around.budgets(),
+        }
 
     def _key(self, task: int, name: str, node: Node) -> str:
         """The same for every attempt of a series. A child run that failed has ended: another try is another child."""
@@ -196,7 +212,8 @@ class Performer:
     def _cache_key(self, attempt: Attempt) -> str:
         """By content: what is done, with which values and settings; never where it stands or when."""
         node = attempt.node
-        fields = {name: value for name, value in attempt.fields.items() if name != "budgets"}
+        # What may hold secrets or differs between machines says nothing about the result.
+        fields = {name: value for name, value in attempt.fields.items() if name not in _UNKEYED}
         facts = (node.verb, node.digest, fields, attempt.env, str(attempt.cwd), node.output)
         return hashlib.sha256(msgspec.msgpack.encode(facts, order="sorted")).hexdigest()
 

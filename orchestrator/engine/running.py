@@ -254,6 +254,8 @@ class Running:
             control=self._control,
             reusable=self.reusable,
             budgets=lambda: budgets_of(self.run_id, self.state, self.engine.driving),
+            tool_settings=adapters.tool_settings,
+            attended=lambda: self.engine.attended,
         )
 
     def _control(self) -> str | None:

@@ -1,7 +1,8 @@
 """`agent:` gives a prompt to an agent and takes its answer as the value.
 
-Fields: `{agent, prompt, repair, instructions, model, files, session}`, and from the engine `agents` and `workers` of the plan
-and the run's `budgets`. The conversation lives behind the `Sessions` port; its turns are recorded there.
+Fields: `{agent, prompt, repair, instructions, model, files, session}`, and from the engine `agents`, `workers` and `mcp` of
+the plan, `tool_settings` of the project and the run's `budgets`. The conversation lives behind the `Sessions` port; its turns
+are recorded there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 from orchestrator.errors import TaskError
 from orchestrator.kinds._kind import WaitingKind
+from orchestrator.kinds._tools import tool_context
 from orchestrator.kinds._words import word_of
 from orchestrator.ports.services import AgentCall
 from orchestrator.ports.task_kind import Attempt, Succeeded
@@ -40,7 +42,7 @@ def _call(attempt: Attempt) -> AgentCall:
     fields = attempt.fields
     agent_id, agent = _agent(fields)
     session = fields.get("session")
-    return AgentCall(
+    call = AgentCall(
         run_id=attempt.run_id,
         task=attempt.task,
         key=attempt.key,
@@ -59,7 +61,12 @@ def _call(attempt: Attempt) -> AgentCall:
         control=attempt.control,
         budgets=(*(fields.get("budgets") or ()), *_own_budget(attempt, session)),
         project=attempt.project,
+        agents=fields.get("agents") or {},
+        workers=fields.get("workers") or {},
+        context=tool_context(attempt),
     )
+    call.context.call = call  # type: ignore[union-attr]  # given above
+    return call
 
 
 def _agent(fields: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:

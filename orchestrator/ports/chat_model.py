@@ -51,6 +51,10 @@ class ChatRequest:
     """Seconds this one request may take from now on, its whole stream included."""
     number: int = 1
     """Which model request of its conversation this is, from 1, failed ones counted."""
+    agent: str = ""
+    """Who asks; never sent."""
+    task: str = ""
+    """For which task, by its full name; never sent."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+from orchestrator.ports.tool import Toolbox, ToolContext
 
 JSON = Any
 
@@ -124,7 +126,9 @@ class Sessions(Protocol):
     """Agents' AI loops. A session is named by `key`: asked again after a crash, it goes on at its last recorded turn."""
 
     async def run_turns(self, call: AgentCall) -> AgentAnswer:
-        """Raises TaskError (`auth`, `rate_limited`, `invalid_output`, `refused`, …)."""
+        """Raises TaskError (`auth`, `rate_limited`, `invalid_output`, `refused`, …), and PersonNeeded: then the same call is
+        made again once somebody has answered, with the answer in `call.answers`.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -157,6 +161,19 @@ class AgentCall:
     """
     project: Path | None = None
     """Where paths in `files` start, and which they may not leave."""
+    agents: Mapping[str, dict[str, JSON]] = field(default_factory=dict)
+    """All agents of the plan: those it may call (`sub_agents`) or hand over to (`handoffs`) are found here."""
+    workers: Mapping[str, dict[str, JSON]] = field(default_factory=dict)
+    """All workers of the plan."""
+    context: ToolContext | None = None
+    """What its tools may reach; None: it has none."""
+    depth: int = 0
+    """How many agents stand between this one and the task."""
+
+    @property
+    def answers(self) -> Mapping[str, JSON]:
+        """What people answered so far, by the key of the question."""
+        return self.context.answers if self.context is not None else {}
 
 
 @dataclass(slots=True, kw_only=True, frozen=True)
@@ -172,6 +189,8 @@ class AgentAnswer:
     turns: int = 1
     finish: str = "stop"
     """`length` if the answer was cut at `max_tokens`."""
+    agent: str = ""
+    """Who answered: another one than was asked if the conversation was handed over."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -180,3 +199,4 @@ class Services:
     http: Http
     runs: Runs
     sessions: Sessions
+    tools: Toolbox

@@ -44,6 +44,9 @@ class Asking:
     to: list[str] = field(default_factory=list)
     expires_at: float | None = None
     on_expired: Literal["fail", "skip"] | dict[str, JSON] = "fail"
+    resumes: str | None = None
+    """The answer is not the task's value: the same attempt is performed again with the answer under this key in
+    `Attempt.answers`. No retry is counted. None: the answer is the value."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,6 +98,10 @@ class Attempt:
     services: Services
     publish: Callable[[str, dict[str, JSON]], None]
     """publish(type, data): an ephemeral line for whoever watches (types: `log`, `chunk`, `tool`, `progress`)."""
+    answers: dict[str, JSON] = field(default_factory=dict)
+    """What people answered to this series of attempts so far, by `Asking.resumes`."""
+    attended: bool = False
+    """Somebody sits at the terminal that drives the run, and can be asked at once."""
     control: Callable[[], str | None] = lambda: None
     """`pause` or `stop` if asked for since; kinds with inner steps look before each step."""
 

@@ -27,6 +27,7 @@ class AddTool:
     """Adds; can be held up, fail, or refuse to be repeated."""
 
     def __init__(self, effect: Any = "pure") -> None:
+        self.name = "add"
         self.spec = ToolSpec(
             name="add",
             description="Add",
@@ -42,7 +43,7 @@ class AddTool:
         self.gate: asyncio.Event | None = None
         self.error: Exception | None = None
 
-    async def call(self, arguments: dict[str, Any]) -> Any:
+    async def call(self, arguments: dict[str, Any], call_id: str) -> Any:
         self.calls.append(arguments)
         self.started.set()
         if self.gate is not None:

@@ -60,7 +60,10 @@ class World:
         return self.factory.create(agent, settings, stream=how.pop("stream", "r1/agent/k"), run_id="r1", **how)
 
     def sessions(self, tools: list[Tool] | None = None) -> AgentSessions:
-        return AgentSessions(self.factory, tools=lambda call: tools or [])
+        async def given(call: AgentCall) -> list[Tool]:
+            return tools or []
+
+        return AgentSessions(self.factory, tools=given)
 
     def call(self, **changes: Any) -> AgentCall:
         agent: Mapping[str, Any] = changes.pop("agent", {"model": "scripted/m"})

@@ -150,7 +150,7 @@ def test_every_dependency_has_its_reason():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     reasons = (ROOT / "docs" / "explanation" / "dependencies.md").read_text()
     wanted = project["dependencies"] + [d for extra in project["optional-dependencies"].values() for d in extra]
-    names = [re.split(r"[><=~!; ]", d)[0] for d in wanted]
+    names = [re.split(r"[><=~!; ]", d)[0] for d in wanted if not d.startswith("whisper-flow[")]
     missing = [n for n in names if f"`{n}`" not in reasons and not n.startswith("types-")]
     assert not missing
 

@@ -17,6 +17,7 @@ from orchestrator.errors import ERROR_TYPES, TaskError
 from orchestrator.host.environment import base_environment
 from orchestrator.ports.services import AgentAnswer, AgentCall, ChildResult, Http, Processes, Services
 from orchestrator.ports.task_kind import Asking, Attempt, Ending, Outcome, Parked, Sleeping, Succeeded, TaskKind
+from orchestrator.tools._toolbox import DiscoveredTools
 
 NOW = 1_900_000_000.0
 SECRET = "correct-horse-battery"
@@ -67,7 +68,13 @@ class World:
             "output_schema": None,
             "now": NOW,
             "deadline": None,
-            "services": Services(processes=self.processes, http=self.http, runs=self.runs, sessions=self.sessions),
+            "services": Services(
+                processes=self.processes,
+                http=self.http,
+                runs=self.runs,
+                sessions=self.sessions,
+                tools=DiscoveredTools(),
+            ),
             "publish": lambda type, data: self.published.append((type, data)),
         }
         given |= changes

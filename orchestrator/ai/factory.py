@@ -87,6 +87,7 @@ class AILoopFactory:
             accounts=accounts,
             tools=tools,
             instructions=instructions,
+            worker=str((worker or {}).get("definition_id") or ""),
             run_id=run_id,
             task_id=task_id,
             sleep=self._sleep,

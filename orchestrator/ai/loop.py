@@ -67,6 +67,7 @@ class AILoop:
         accounts: Iterable[Account] = (),
         tools: Iterable[Tool] = (),
         instructions: str = "",
+        worker: str = "",
         run_id: str = "",
         task_id: str = "",
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -74,6 +75,7 @@ class AILoop:
         self.agent_id = agent_id
         self.config = config
         self.instructions = instructions
+        self.worker = worker
         self.delegate_manager = delegates
         self._open_record = open_record
         self._record: SessionRecord | None = None
@@ -199,6 +201,9 @@ class AILoop:
             repair=repair,
             retry=Retry(max=config.retries, delay=config.retry_delay, backoff=2.0, jitter=0.2, within=600.0),
             turns_max=config.max_turns,
+            worker=self.worker,
+            currency=self._around.prices.currency,
+            synthetic=self._around.model.synthetic,
         )
 
     async def _kept(self, file: Image | File) -> Image | File:

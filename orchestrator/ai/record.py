@@ -86,6 +86,8 @@ def summary(session: Session) -> dict[str, Any]:
         "kind": "agent",
         "agent": exchange.terms.agent,
         "model": exchange.terms.model,
+        "worker": exchange.terms.worker,
+        "currency": exchange.terms.currency,
         "requests": len(session.calls),
         "unknown": sum(call.status == "unknown" for call in session.calls),
         "tokens": sum(call.tokens_counted for call in session.calls),

@@ -33,6 +33,12 @@ class Terms(msgspec.Struct, frozen=True, array_like=True):
     retry: Retry = Retry(max=3, delay=1.0, backoff=2.0, jitter=0.2, within=600.0)
     """Tries of one turn after the first, where the model's provider fails."""
     turns_max: int = 32
+    worker: str = ""
+    """Id of the worker it was asked on; empty if the agent names its model itself."""
+    currency: str = ""
+    """Of every cost in the exchange; empty in records from before it was kept."""
+    synthetic: bool = False
+    """No AI model was asked: nothing is paid, whatever was used."""
 
 
 class SessionEvent(msgspec.Struct, frozen=True, array_like=True):

@@ -90,7 +90,7 @@ def _worker(agent_id: str, agent: dict[str, JSON], workers: dict[str, dict[str, 
         return None
     if name not in workers:
         raise TaskError("invalid_input", f"agent {agent_id!r} wants worker {name!r}, which is not declared")
-    return workers[name]
+    return {"definition_id": name, **workers[name]}
 
 
 def _own_budget(attempt: Attempt, session: JSON) -> tuple[dict[str, JSON], ...]:

@@ -70,7 +70,7 @@ async def test_a_prompt_that_is_no_text_is_given_as_json(world: World, sessions:
 async def test_the_agents_worker_comes_with_the_call(world: World, sessions: ScriptedSessions) -> None:
     agents, workers = {"a": {"worker": "fast"}}, {"fast": {"provider": "openai"}}
     await world.succeed("agent", {"agent": "a", "prompt": "x", "agents": agents, "workers": workers})
-    assert sessions.calls[0].worker == {"provider": "openai"}
+    assert sessions.calls[0].worker == {"definition_id": "fast", "provider": "openai"}
     error = await world.fail("agent", {"agent": "a", "prompt": "x", "agents": agents})
     assert "worker 'fast'" in str(error)
 

@@ -105,7 +105,9 @@ class Http(Protocol):
 
 
 class Runs(Protocol):
-    """Child runs (`workflow:`). A child's id is derived from the caller's key, so a resumed caller finds it again."""
+    """Child runs (`workflow:`, and workflows as tools). A child's id is derived from the caller's key, so a resumed caller finds
+    it again. The key's first line is the series' own key: it names the task that is told when the child has ended.
+    """
 
     async def call(
         self, workflow: str, inputs: dict[str, JSON], *, parent_run: str, key: str, detach: bool

@@ -34,7 +34,7 @@ class Tool(Protocol):
         The arguments fit `spec.parameters`: the caller has checked them. `call_id` is the same when an interrupted call is
         made again, and differs between calls of one context. Raises PersonNeeded, before anything happened, if a person
         must say something first: the run parks, and the same call is made again once the answer is in
-        `ToolContext.answers`.
+        `ToolContext.answers`. Raises ChildParked if a run it started waits for a person: likewise.
         """
         ...
 
@@ -60,6 +60,17 @@ class PersonNeeded(Exception):  # noqa: N818  it is no error: the attempt goes o
     def __init__(self, question: Question) -> None:
         super().__init__(question.question)
         self.question = question
+
+
+class ChildParked(Exception):  # noqa: N818  it is no error: the attempt goes on when the child run has ended
+    """A run that a tool started waits for a person: the attempt parks, and the same call is made again once that run has ended.
+
+    The run must have been started under a key whose first line is `ToolContext.key` (`f"{context.key}\\n{call_id}"`).
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(slots=True, kw_only=True)

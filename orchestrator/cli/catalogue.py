@@ -28,6 +28,7 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
         "answer": Entry("answer", "Answer what a run asks."),
         "pause": Entry("pause", "Hold a run: nothing new starts."),
         "cancel": Entry("cancel", "End a run for good."),
+        "chat": Entry("chat", "Talk to an agent."),
     },
     "Look": {
         "runs": Entry("runs", "List runs, the newest first."),
@@ -58,7 +59,6 @@ LATER: Final[dict[str, str]] = {
     "schedules": "the next fires of schedules",
     "daemon": "the process that keeps schedules and wakes",
     "serve": "the server and its dashboard",
-    "chat": "a conversation with an agent",
     "tape": "recorded model answers",
 }
 """Names that later versions own: they answer plainly and are never free for something else."""

@@ -122,7 +122,7 @@ class Engine:
         given = admission.check_inputs(plan, inputs or {})
         self.adapters.check_agents(plan)
         run_id = run_id or admission.new_run_id()
-        secrets = self._secrets(plan)
+        secrets = self.secrets_of(plan)
         running = Running(self, run_id, RunState(plan), given, secrets, parent=parent)
         if reused:
             running.reusable = self.results_of(reused)
@@ -166,7 +166,7 @@ class Engine:
             self.adapters.check_agents(plan)
             assert state.start is not None
             await asyncio.to_thread(self.adapters.old_processes_gone)
-            running.recovered(state, load(self.journal, state.start.inputs), self._secrets(plan))
+            running.recovered(state, load(self.journal, state.start.inputs), self.secrets_of(plan))
         except BaseException:
             running.release()
             raise
@@ -300,7 +300,8 @@ class Engine:
 
     # --- the rest
 
-    def _secrets(self, plan: Plan) -> dict[str, str]:
+    def secrets_of(self, plan: Plan) -> dict[str, str]:
+        """The secrets a plan declares, read now. Raises CredentialsError naming those that are missing."""
         if not plan.secrets:
             return {}
         root = self.adapters.project.root

@@ -1,9 +1,9 @@
-"""What the tools of an attempt may know and reach."""
+"""What the tools of an attempt may know and reach, and what it means to the engine that a tool needs a person."""
 
 from __future__ import annotations
 
-from orchestrator.ports.task_kind import Attempt
-from orchestrator.ports.tool import ToolContext
+from orchestrator.ports.task_kind import Asking, Attempt
+from orchestrator.ports.tool import Question, ToolContext
 
 
 def tool_context(attempt: Attempt) -> ToolContext:
@@ -25,4 +25,17 @@ def tool_context(attempt: Attempt) -> ToolContext:
         deadline=attempt.deadline,
         mcp=attempt.fields.get("mcp") or {},
         settings=attempt.fields.get("tool_settings") or {},
+    )
+
+
+def asking(question: Question, now: float) -> Asking:
+    """The attempt parks on this question; it is performed again with the answer under the question's key. `now` in epoch seconds."""
+    return Asking(
+        question=question.question,
+        schema=question.schema,
+        show=question.show,
+        to=list(question.to),
+        expires_at=None if question.expires is None else now + question.expires,
+        on_expired="fail" if question.on_expired is None else question.on_expired,
+        resumes=question.key,
     )

@@ -45,6 +45,8 @@ def chat_request(
         number=number,
         agent=terms.agent,
         task=task,
+        conversation=session.id,
+        capped=max_tokens != settings.get("max_tokens"),
     )
 
 

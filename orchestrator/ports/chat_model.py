@@ -55,6 +55,10 @@ class ChatRequest:
     """Who asks; never sent."""
     task: str = ""
     """For which task, by its full name; never sent."""
+    conversation: str = ""
+    """In which conversation, by its stream in the journal (`RUN/agent/KEY`); never sent."""
+    capped: bool = False
+    """`max_tokens` is not the agent's own setting but what a budget leaves: it may differ each time."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -151,3 +151,32 @@ def test_a_thousand_items_scroll_by_without_tearing_the_frame(window: Window) ->
     text = window.until("✓ many succeeded", "code=0")
     assert "✓ a[999]" in text
     assert "● many" not in text
+
+
+TALK = """
+name: talk
+agents:
+  slow: {model: embedded/summarizer, ai_config: {extra: {pace: 0.2, sentences: 9}}}
+  short: {model: embedded/summarizer}
+"""
+
+
+def test_ctrl_c_stops_an_answer_and_the_conversation_goes_on(window: Window) -> None:
+    file = window.project.write("talk", TALK)
+    window.run("chat", "slow", "-f", file)
+    window.until("talking to slow", "slow>")
+    window.type("-l", "The sea is wide and the tide is high. The ships wait. The harbour sleeps. The pier is long.")
+    window.type("Enter")
+    window.until("The sea is\n", seen=None) if False else window.until(
+        "wide and", seen=lambda text: text.count("wide") > 1
+    )
+    window.type("C-c")
+    window.until("stopped; what had arrived is kept as partial")
+    window.type("-l", "/agent short")
+    window.type("Enter")
+    window.until("short>")
+    window.type("-l", "One more.")
+    window.type("Enter")
+    window.until("not an AI model")
+    window.type("C-d")
+    window.until("go on with: whisper-flow chat short --resume chat-", "code=0")

@@ -68,7 +68,8 @@ def _plan(session: Session, project: Path, file: Path | None, model: str | None,
     import json
 
     declared = {"assistant": {"model": model, **({"instructions": instructions} if instructions else {})}}
-    text = json.dumps({"name": "chat", **({"agents": declared} if model else {})})
+    # A workflow needs a task or an agent of its own; where `config/` has the agents, a task that nobody runs will do.
+    text = json.dumps({"name": "chat", **({"agents": declared} if model else {"tasks": {"nothing": {"set": None}}})})
     return compile_plan(workflow_from_text(text, path="workflows/chat.yaml", project=project))
 
 

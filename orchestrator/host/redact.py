@@ -11,8 +11,10 @@ import json
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from urllib.parse import quote, quote_plus
+
+from orchestrator.ports.secret_source import Secret as Secret
 
 MASK: Final = "***"
 SECRET_LENGTH_MIN: Final = 8
@@ -22,37 +24,6 @@ _WRAP: Final = 56
 """Base64 longer than this may come with line breaks inside."""
 
 JSON = Any
-
-
-class Secret:
-    """A secret value with its name. `reveal()` is the only way to it: it cannot be printed, formatted, pickled or encoded."""
-
-    __slots__ = ("__value", "name")
-
-    def __init__(self, name: str, value: str) -> None:
-        self.name = name
-        self.__value = value
-
-    def reveal(self) -> str:
-        return self.__value
-
-    def __repr__(self) -> str:
-        return f"<secret {self.name}>"
-
-    def __str__(self) -> str:
-        raise TypeError(f"secret {self.name} cannot be printed or put into a text")
-
-    def __format__(self, spec: str) -> str:
-        raise TypeError(f"secret {self.name} cannot be printed or put into a text")
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(f"secret {self.name} cannot be pickled or copied")
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other.name == self.name and other.reveal() == self.__value
-
-    def __hash__(self) -> int:
-        return hash((Secret, self.name))
 
 
 class Redactor:

@@ -27,6 +27,7 @@ from orchestrator.core.events import (
     RunStarted,
     ScopeOpened,
     StopRequested,
+    TaskAnswered,
     TaskAsked,
     TaskFailed,
     TaskParked,
@@ -36,6 +37,7 @@ from orchestrator.core.events import (
     TaskSlept,
     TaskSucceeded,
     TaskWoke,
+    Value,
 )
 from orchestrator.core.inputs import (
     Answered,
@@ -59,7 +61,7 @@ from orchestrator.core.inputs import (
     Stop,
     TimerDue,
 )
-from orchestrator.core.run_state import RUN, RunState
+from orchestrator.core.run_state import RUN, Question, RunState
 from orchestrator.core.status import CANCELLED, SKIPPED, UNKNOWN
 
 
@@ -128,7 +130,7 @@ def _stop(state: RunState, given: Stop, now: float) -> list[AnyEvent]:
 def _cancel(state: RunState, given: Cancel, now: float) -> list[AnyEvent]:
     if state.cancel is not None and state.phase in ("main", "outputs"):
         return []
-    return cancelling(state, CancelRequested(given.by, given.reason))
+    return cancelling(state, CancelRequested(given.by, given.reason, given.failure))
 
 
 def _current(state: RunState, task: int, attempt: int) -> bool:
@@ -154,7 +156,17 @@ def _slept(state: RunState, given: AttemptSlept, now: float) -> list[AnyEvent]:
 def _asked(state: RunState, given: AttemptAsked, now: float) -> list[AnyEvent]:
     if not _current(state, given.task, given.attempt):
         return []
-    return [TaskAsked(given.task, given.question, given.expires_at, given.on_expired, given.expired_value)]
+    return [
+        TaskAsked(
+            given.task,
+            given.question,
+            given.expires_at,
+            given.on_expired,
+            given.expired_value,
+            given.resumes,
+            max(given.worked, 0.0),
+        )
+    ]
 
 
 def _parked(state: RunState, given: AttemptParked, now: float) -> list[AnyEvent]:
@@ -218,9 +230,19 @@ def _concluded(state: RunState, given: Concluded, now: float) -> list[AnyEvent]:
 
 
 def _answered(state: RunState, given: Answered, now: float) -> list[AnyEvent]:
-    if given.task not in state.questions:
+    question = state.questions.get(given.task)
+    if question is None:
         raise RefusedError(f"`{state.name(given.task)}` asks nothing now")
-    return [TaskSucceeded(given.task, given.value, by=given.by)]
+    if given.key and given.key != question.resumes:
+        raise RefusedError(f"`{state.name(given.task)}` asks something else by now")
+    return [_taken(given.task, question, given.value, given.by)]
+
+
+def _taken(task: int, question: Question, value: Value, by: str) -> AnyEvent:
+    """An answer is the task's value, or what its attempt goes on with."""
+    if question.resumes:
+        return TaskAnswered(task, question.resumes, value, by)
+    return TaskSucceeded(task, value, by=by)
 
 
 def _resolve(state: RunState, given: Resolve, now: float) -> list[AnyEvent]:
@@ -257,7 +279,8 @@ def _expired(state: RunState, task: int, now: float) -> Iterator[AnyEvent]:
     elif question.on_expired == "fail":
         yield TaskFailed(task, Failure("timeout", "nobody answered in time"))
     else:
-        yield TaskSucceeded(task, question.expired_value, by="expiry")
+        assert question.expired_value is not None
+        yield _taken(task, question, question.expired_value, "expiry")
 
 
 def _group_timeout(state: RunState, task: int, now: float) -> Iterator[AnyEvent]:

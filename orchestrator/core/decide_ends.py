@@ -26,7 +26,7 @@ def failing(
         failure,
         failures=state.failures.get(task, 0) + 1,
         identity=f"{state.start.run_id if state.start else ''}:{task}",
-        started=state.started[task],
+        started=state.clock(task),
         now=now,
     )
     meta, cost = (report.meta, report.cost) if report else (None, None)

@@ -155,6 +155,10 @@ class TaskAsked(Event, frozen=True, array_like=True, tag=13):
     """fail, skip or value."""
     expired_value: Value | None = None
     """The answer to take then, for `value`."""
+    resumes: str = ""
+    """The name of the answer, if the attempt goes on with it; empty if the answer is the task's value."""
+    worked: float = 0.0
+    """Seconds that the attempt had worked when it asked; the time until the answer is nobody's."""
 
 
 class TaskParked(Event, frozen=True, array_like=True, tag=14):
@@ -245,11 +249,22 @@ class TaskWoke(Event, frozen=True, array_like=True, tag=27):
     task: int
 
 
+class TaskAnswered(Event, frozen=True, array_like=True, tag=28):
+    """What the attempt asked in its midst is answered: it is ready to go on, with this and all earlier answers."""
+
+    task: int
+    key: str
+    """The question's `resumes`."""
+    value: Value
+    by: str
+    """Who answered; `expiry` if nobody did in time."""
+
+
 AnyEvent = (
     RunStarted | RunClaimed | GitPinned | ScopeOpened | TaskPrepared | ItemsOpened | AttemptStarted | TaskSucceeded
     | AttemptFailed | TaskFailed | TaskSettled | TaskSlept | TaskAsked | TaskParked | AttemptCut | TaskResolved | LoopJudged
     | OutputsSet | PhaseEnded | HoldSet | HoldCleared | CancelRequested | EndRequested | StopRequested | StatusChanged
-    | RunEnded | TaskWoke
+    | RunEnded | TaskWoke | TaskAnswered
 )  # fmt: skip
 
 

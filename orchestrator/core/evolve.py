@@ -29,6 +29,7 @@ from orchestrator.core.events import (
     ScopeOpened,
     StatusChanged,
     StopRequested,
+    TaskAnswered,
     TaskAsked,
     TaskFailed,
     TaskParked,
@@ -67,7 +68,7 @@ from orchestrator.core.evolve_run import (
     stop_requested,
 )
 from orchestrator.core.evolve_scopes import items_opened, loop_judged, scope_opened
-from orchestrator.core.run_state import Question, RunState
+from orchestrator.core.run_state import Answer, Question, RunState
 from orchestrator.core.status import READY, RUNNING, SETTLED_ALONE, SUCCEEDED, TASK_TABLE, TASK_WORDS
 
 
@@ -159,6 +160,7 @@ def _attempt_failed(state: RunState, event: AttemptFailed) -> None:
     if index is not None:
         unwant(state, Conclude(task, index))
     state.timers.pop((task, "timeout"), None)
+    state.worked.pop(task, None)
     state.failures[task] = state.failures.get(task, 0) + 1
     state.failed_with[task] = event.failure
     if event.cost is not None:
@@ -197,9 +199,23 @@ def _task_slept(state: RunState, event: TaskSlept) -> None:
 def _task_asked(state: RunState, event: TaskAsked) -> None:
     state.statuses[event.task] = check(state, event.task, "asked")
     leave_running(state, event.task, state.nodes[event.task])
-    state.questions[event.task] = Question(event.question, event.expires_at, event.on_expired, event.expired_value)
+    state.questions[event.task] = Question(event, state.at)
     if event.expires_at is not None:
         set_timer(state, event.task, "expire", event.expires_at)
+    if event.resumes:
+        state.worked[event.task] = state.worked.get(event.task, 0.0) + event.worked
+
+
+def _task_answered(state: RunState, event: TaskAnswered) -> None:
+    task = event.task
+    state.statuses[task] = check(state, task, "answered")
+    question = state.questions.pop(task)
+    state.timers.pop((task, "expire"), None)
+    state.answers.setdefault(task, {})[event.key] = Answer(question.value, event.value, event.by, state.at)
+    state.by[task] = event.by
+    state.continued[task] = state.continued.get(task, 0) + 1
+    state.waited[task] = state.waited.get(task, 0.0) + max(state.at - question.asked_at, 0.0)
+    queue(state, task)
 
 
 def _task_parked(state: RunState, event: TaskParked) -> None:
@@ -213,6 +229,7 @@ def _attempt_cut(state: RunState, event: AttemptCut) -> None:
     lost = state.nodes[task].effect == "at_most_once"
     leaves = check(state, task, "lost" if lost else "cut")
     drop_attempt(state, task)
+    state.worked.pop(task, None)
     state.statuses[task] = leaves
     state.reasons[task] = event.reason
     if leaves == READY:
@@ -222,13 +239,18 @@ def _attempt_cut(state: RunState, event: AttemptCut) -> None:
 def _task_woke(state: RunState, event: TaskWoke) -> None:
     state.statuses[event.task] = check(state, event.task, "woke")
     state.timers.pop((event.task, "retry"), None)
-    state.parked.pop(event.task, None)
+    _unpark(state, event.task)
     queue(state, event.task)
+
+
+def _unpark(state: RunState, task: int) -> None:
+    if state.parked.pop(task, None) is not None:
+        state.continued[task] = state.continued.get(task, 0) + 1
 
 
 def _task_resolved(state: RunState, event: TaskResolved) -> None:
     state.statuses[event.task] = check(state, event.task, "resolved")
-    state.parked.pop(event.task, None)
+    _unpark(state, event.task)
     state.by[event.task] = event.by
     queue(state, event.task)
 
@@ -261,4 +283,5 @@ _FOLD: Final[dict[type[Any], Callable[[RunState, Any], None]]] = {
     StatusChanged: status_changed,
     RunEnded: run_ended,
     TaskWoke: _task_woke,
+    TaskAnswered: _task_answered,
 }

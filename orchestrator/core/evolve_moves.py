@@ -112,6 +112,7 @@ def forget_plans(state: RunState, task: int) -> None:
     for what in ("retry", "sleep", "expire", "timeout", "round"):
         state.timers.pop((task, what), None)
     state.questions.pop(task, None)
+    state.worked.pop(task, None)
     state.parked.pop(task, None)
     state.sleeping_value.pop(task, None)
     state.condemned.pop(task, None)

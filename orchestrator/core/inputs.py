@@ -86,6 +86,10 @@ class AttemptAsked(Input, frozen=True):
     on_expired: str
     """fail, skip or value."""
     expired_value: Value | None = None
+    resumes: str = ""
+    """The name of the answer with which the attempt goes on; empty if the answer is the task's value."""
+    worked: float = 0.0
+    """Seconds that the attempt worked before it asked."""
 
 
 class AttemptParked(Input, frozen=True):
@@ -133,6 +137,8 @@ class Answered(Input, frozen=True):
     task: int
     value: Value
     by: str
+    key: str = ""
+    """Which of the task's questions is meant, by its name; empty: whichever is open."""
 
 
 class Resolve(Input, frozen=True):
@@ -158,6 +164,8 @@ class ClearHold(Input, frozen=True):
 class Cancel(Input, frozen=True):
     by: str
     reason: str = ""
+    failure: Failure | None = None
+    """The run ends failed with this rather than cancelled."""
 
 
 class Stop(Input, frozen=True):

@@ -47,13 +47,18 @@ def retry_at(
     return at
 
 
-def time_left(node: Node, started: float, now: float) -> float | None:
-    """Seconds that an attempt begun at `now` may take: `timeout`, and what `retry.for` leaves of all; None without a bound."""
-    within = node.retry.within
+def time_left(node: Node, started: float, now: float, worked: float = 0.0) -> float | None:
+    """Seconds that an attempt begun at `now` may take: `timeout`, and what `retry.for` leaves of all; None without a bound.
+
+    `worked`: seconds that the same attempt has worked already, before a person was asked.
+    """
+    within, timeout = node.retry.within, node.timeout
+    if timeout is not None:
+        timeout = max(timeout - worked, 0.0)
     if within is None:
-        return node.timeout
+        return timeout
     left = max(started + within - now, 0.0)
-    return left if node.timeout is None else min(node.timeout, left)
+    return left if timeout is None else min(timeout, left)
 
 
 def out_of_time(node: Node, started: float, now: float) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from orchestrator.core.effects import Effect, Timer
-from orchestrator.core.events import CancelRequested, EndRequested, Failure, RunStarted, Value
+from orchestrator.core.events import CancelRequested, EndRequested, Failure, RunStarted, TaskAsked, Value
 from orchestrator.core.plan import SOFT, VALUE, Node, Plan, Scope
 from orchestrator.core.status import (
     BLOCKED,
@@ -189,13 +189,28 @@ class Hold:
 
 
 class Question:
-    __slots__ = ("expired_value", "expires_at", "on_expired", "value")
+    __slots__ = ("asked_at", "expired_value", "expires_at", "on_expired", "resumes", "value")
 
-    def __init__(self, value: Value, expires_at: float | None, on_expired: str, expired_value: Value | None) -> None:
-        self.expired_value = expired_value
+    def __init__(self, asked: TaskAsked, at: float) -> None:
+        self.expired_value = asked.expired_value
+        self.value = asked.question
+        self.expires_at = asked.expires_at
+        self.on_expired = asked.on_expired
+        self.resumes = asked.resumes
+        """Empty if the answer is the task's value."""
+        self.asked_at = at
+
+
+class Answer:
+    """What a person said in the midst of an attempt."""
+
+    __slots__ = ("at", "by", "question", "value")
+
+    def __init__(self, question: Value, value: Value, by: str, at: float) -> None:
+        self.question = question
         self.value = value
-        self.expires_at = expires_at
-        self.on_expired = on_expired
+        self.by = by
+        self.at = at
 
 
 class RunState:
@@ -256,6 +271,14 @@ class RunState:
         self.by: dict[int, str] = {}
         self.sleeping_value: dict[int, Value] = {}
         self.questions: dict[int, Question] = {}
+        self.answers: dict[int, dict[str, Answer]] = {}
+        """task → what its attempts asked and were told, by the question's name"""
+        self.continued: dict[int, int] = {}
+        """task → how many of its starts only went on with an attempt that had asked or parked"""
+        self.worked: dict[int, float] = {}
+        """task → seconds that the attempt which goes on had worked before"""
+        self.waited: dict[int, float] = {}
+        """task → seconds that its attempts waited for people"""
         self.parked: dict[int, str] = {}
         self.each: dict[int, EachRun] = {}
         self.loops: dict[int, LoopRun] = {}
@@ -296,6 +319,14 @@ class RunState:
         for _ in range(up):
             number = self.scopes[number].parent
         return self.scopes[number].base + index
+
+    def tries(self, task: int) -> int:
+        """How many attempts were begun, as people count: one that went on after an answer is the same one."""
+        return self.attempts[task] - self.continued.get(task, 0)
+
+    def clock(self, task: int) -> float:
+        """When its attempts began, put later by what they waited for people: what time limits count from."""
+        return self.started[task] + self.waited.get(task, 0.0)
 
     def forgiven(self, task: int) -> bool:
         status = self.statuses[task]

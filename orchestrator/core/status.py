@@ -67,6 +67,7 @@ TASK_TABLE: Final[dict[str, tuple[frozenset[int], int]]] = {
     "asked": (frozenset({RUNNING}), SLEEPING),
     "parked": (frozenset({RUNNING}), SLEEPING),
     "woke": (frozenset({SLEEPING}), READY),
+    "answered": (frozenset({SLEEPING}), READY),
     "cut": (frozenset({RUNNING}), READY),
     "lost": (frozenset({RUNNING}), UNKNOWN),
     "resolved": (frozenset({UNKNOWN, SLEEPING}), READY),

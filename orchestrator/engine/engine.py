@@ -244,9 +244,12 @@ class Engine:
         """Drain: see RunHandle.stop."""
         self._send(run_id, Message(kind="stop", by=by or whoami(), grace=grace))
 
-    def answer(self, run_id: str, task: str | None, value: JSON, *, by: str = "") -> None:
-        """Answer a question; checked against its form before it is accepted. UsageError says what does not fit."""
-        self._send(run_id, Message(kind="answer", task=task or "", value=value, by=by or whoami()))
+    def answer(self, run_id: str, task: str | None, value: JSON, *, by: str = "", question: str = "") -> None:
+        """Answer a question; checked against its form before it is accepted. UsageError says what does not fit.
+
+        `question`: the name (`key`) of the question that was read, where it has one: another one is not answered by mistake.
+        """
+        self._send(run_id, Message(kind="answer", task=task or "", value=value, by=by or whoami(), question=question))
 
     def resolve(self, run_id: str, task: str, how: str, *, by: str = "", value: JSON = None) -> None:
         """Say what became of an `unknown` task: `retry`, `succeeded` (with its value) or `failed`."""

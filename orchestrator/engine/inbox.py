@@ -35,6 +35,8 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_f
     reason: str = ""
     task: str = ""
     """Full name of the task that is answered or resolved."""
+    question: str = ""
+    """For an answer: the name of the question that was read, so that it never counts for the one after it."""
     value: Any = None
     how: str = ""
     grace: float = 0.0
@@ -103,11 +105,13 @@ def answer(state: RunState, message: Message, read: Read) -> Answered:
     question = state.questions.get(task)
     if question is None:
         raise UsageError(f"`{state.name(task)}` asks nothing now")
+    if message.question and message.question != question.resumes:
+        raise UsageError(f"`{state.name(task)}` asks something else by now", help="read its question again")
     schema = read(question.value)["schema"]
     value = with_defaults(schema, message.value)
     if found := problems(schema, value):
         raise UsageError(f"the answer does not fit the form: {found[0]}")
-    return Answered(task, msgspec.json.encode(value), message.by)
+    return Answered(task, msgspec.json.encode(value), message.by, question.resumes)
 
 
 def with_defaults(schema: dict[str, JSON], value: JSON) -> JSON:

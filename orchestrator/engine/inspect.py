@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.core.run_state import RUN, RunState
+from orchestrator.core.run_state import RUN, Answer, Question, RunState
 from orchestrator.core.status import TASK_WORDS
 from orchestrator.engine.stream import failure_dict, total_usage
 from orchestrator.engine.values import Values, load
@@ -30,7 +30,7 @@ def task_view(state: RunState, journal: Journal, values: Values, task: int) -> T
         verb=node.verb,
         status=TASK_WORDS[state.statuses[task]],
         reason=state.reasons.get(task, "") or state.parked.get(task, ""),
-        attempts=state.attempts[task],
+        attempts=state.tries(task),
         started_at=state.started[task] or None,
         ended_at=state.ended[task] or None,
         cost=values.cost(task),
@@ -38,13 +38,30 @@ def task_view(state: RunState, journal: Journal, values: Values, task: int) -> T
         failure=failure_dict(state.failed_with.get(task)),
         forgiven=state.forgiven(task),
         meta=load(journal, state.metas[task]) if task in state.metas else {},
-        question=None if question is None else {**load(journal, question.value), "expires_at": question.expires_at},
+        question=None if question is None else _question(journal, question),
+        answers=[_answer(journal, key, answer) for key, answer in state.answers.get(task, {}).items()],
         wake_at=min(wake, default=None),
         reused=state.reused.get(task),
         by=state.by.get(task),
         line=node.line,
         load_value=lambda: values.or_null(task),
     )
+
+
+def _question(journal: Journal, question: Question) -> dict[str, JSON]:
+    return {**load(journal, question.value), "expires_at": question.expires_at, "key": question.resumes or None}
+
+
+def _answer(journal: Journal, key: str, answer: Answer) -> dict[str, JSON]:
+    asked = load(journal, answer.question)
+    return {
+        "key": key,
+        "question": asked["question"],
+        "show": asked["show"],
+        "value": load(journal, answer.value),
+        "by": answer.by,
+        "at": answer.at,
+    }
 
 
 def task_views(state: RunState, journal: Journal) -> list[TaskView]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 
+import msgspec
+
 from orchestrator.core.run_state import RunState
 from orchestrator.core.status import UNKNOWN
 from orchestrator.engine import inbox
@@ -37,16 +39,10 @@ class Letters:
     def _checked(self, state: RunState, message: Message) -> Message:
         if message.kind == "answer":
             answered = inbox.answer(state, message, lambda value: load(self._journal, value))
-            return _named(message, state.name(answered.task))
+            return msgspec.structs.replace(message, task=state.name(answered.task), question=answered.key)
         task = state.find(message.task)
         if task is None:
             raise no_such_task(state, message.task)
         if state.statuses[task] != UNKNOWN and task not in state.parked:
             raise UsageError(f"`{message.task}` is not waiting for a decision")
         return message
-
-
-def _named(message: Message, task: str) -> Message:
-    return Message(
-        kind=message.kind, by=message.by, reason=message.reason, task=task, value=message.value, how=message.how
-    )

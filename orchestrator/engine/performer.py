@@ -28,7 +28,7 @@ from orchestrator.core.plan import Node
 from orchestrator.engine.evaluate import failure_of
 from orchestrator.engine.output_files import keep_files, mentions_files
 from orchestrator.engine.schemas import problems
-from orchestrator.engine.values import Values, store
+from orchestrator.engine.values import Values, load, store
 from orchestrator.errors import JournalError, TaskError, WhisperFlowError
 from orchestrator.host.project import Project, resolve_inside
 from orchestrator.host.redact import Redactor
@@ -104,7 +104,7 @@ class Performer:
         try:
             attempt = self._attempt(task, number, node)
             outcome = self._around.find_kind(node.verb).perform_now(attempt)
-            return self._report(task, number, node, outcome)
+            return self._report(task, number, node, outcome, attempt)
         except Exception as error:  # noqa: BLE001  whatever a kind raises is that task's failure, not the run's
             return self._failed(task, number, error)
 
@@ -135,7 +135,7 @@ class Performer:
         outcome = await self._bounded(task, node, attempt)
         if isinstance(outcome, Succeeded) and node.output is not None and mentions_files(node.output):
             outcome.value = await asyncio.to_thread(self._keep_files, node.output, outcome.value, attempt)
-        report = self._report(task, number, node, outcome)
+        report = self._report(task, number, node, outcome, attempt)
         if key is not None and isinstance(report, AttemptSucceeded) and isinstance(report.value, bytes):
             kept = msgspec.msgpack.encode((report.value, report.meta if isinstance(report.meta, bytes) else b"{}"))
             self._values.journal.remember(key, kept, self._now() + (node.cache or 0.0))
@@ -143,8 +143,8 @@ class Performer:
 
     async def _bounded(self, task: int, node: Node, attempt: Attempt) -> Outcome:
         """The kind's own work within the time it has. Raises TaskError (`timeout`)."""
-        started = self._values.state.started[task]
-        left = retry.time_left(node, started, attempt.now)
+        started = self._values.state.clock(task)
+        left = self._time_left(task, node, attempt.now)
         try:
             async with asyncio.timeout(left) as limit:
                 return await self._around.find_kind(node.verb).perform(attempt)
@@ -163,7 +163,7 @@ class Performer:
         now = self._now()
         name = values.state.name(task)
         resolve = values.scope(task)
-        left = retry.time_left(node, values.state.started[task], now)
+        left = self._time_left(task, node, now)
         fields = render_tree(node.fields, resolve, now=now)
         if node.verb in TOOL_VERBS:
             fields = {**fields, **self._for_tools(task, now)}
@@ -185,9 +185,19 @@ class Performer:
             deadline=None if left is None else now + left,
             services=around.services(),
             publish=lambda type, data: around.publish(type, {"task": name, **data}),
+            answers=self._answers(task),
             attended=around.attended(),
             control=around.control,
         )
+
+    def _time_left(self, task: int, node: Node, now: float) -> float | None:
+        """What people let it wait for counts neither against `timeout` nor against `retry.for`."""
+        state = self._values.state
+        return retry.time_left(node, state.clock(task), now, state.worked.get(task, 0.0))
+
+    def _answers(self, task: int) -> dict[str, JSON]:
+        known = self._values.state.answers.get(task)
+        return {key: load(self._values.journal, answer.value) for key, answer in known.items()} if known else {}
 
     def _for_tools(self, task: int, now: float) -> dict[str, JSON]:
         around, plan = self._around, self._values.state.plan
@@ -223,14 +233,14 @@ class Performer:
         roots = (self._around.project.root, self._around.run_dir)
         return keep_files(schema, value, self._values.journal, roots, attempt.cwd)
 
-    def _report(self, task: int, number: int, node: Node, outcome: Outcome) -> AnyInput:
+    def _report(self, task: int, number: int, node: Node, outcome: Outcome, attempt: Attempt) -> AnyInput:
         match outcome:
             case Succeeded():
                 return self._success(task, number, node, outcome)
             case Sleeping():
                 return AttemptSlept(task, number, outcome.until, self._store(outcome.value))
             case Asking():
-                return self._asked(task, number, outcome)
+                return self._asked(task, number, outcome, attempt)
             case Parked():
                 return AttemptParked(task, number, outcome.reason)
             case Ending():
@@ -243,11 +253,16 @@ class Performer:
         meta = self._store(outcome.meta) if outcome.meta else None
         return AttemptSucceeded(task, number, self._store(outcome.value), meta, outcome.cost, outcome.usage or None)
 
-    def _asked(self, task: int, number: int, outcome: Asking) -> AnyInput:
+    def _asked(self, task: int, number: int, outcome: Asking, attempt: Attempt) -> AnyInput:
+        if outcome.resumes is not None and outcome.resumes in attempt.answers:
+            raise TaskError("internal", f"it asks again what was answered: {outcome.question}")
         question = {"question": outcome.question, "schema": outcome.schema, "show": outcome.show, "to": outcome.to}
         word = outcome.on_expired if isinstance(outcome.on_expired, str) else "value"
         value = None if isinstance(outcome.on_expired, str) else self._store(outcome.on_expired)
-        return AttemptAsked(task, number, self._store(question), outcome.expires_at, word, value)
+        worked = self._now() - attempt.now if outcome.resumes else 0.0
+        return AttemptAsked(
+            task, number, self._store(question), outcome.expires_at, word, value, outcome.resumes or "", worked
+        )
 
     def _store(self, value: JSON) -> Value:
         return store(self._values.journal, self._around.redactor.value(value) if self._around.secrets else value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orchestrator.core.events import AnyEvent
+from orchestrator.core.events import AnyEvent, Failure
 from orchestrator.core.expressions import render_tree
 from orchestrator.core.inputs import (
     Answered,
@@ -385,16 +385,20 @@ class RunHandle:
 
     resume = unpause
 
-    def cancel(self, *, by: str = "", reason: str = "") -> None:
-        self._post(Cancel(by or "the caller", reason))
+    def cancel(self, *, by: str = "", reason: str = "", failure: Failure | None = None) -> None:
+        """End the run for good: as cancelled, or as failed with `failure`."""
+        self._post(Cancel(by or "the caller", reason, failure))
 
     def stop(self, *, grace: float = 30.0, by: str = "") -> None:
         """Drain: nothing new starts, running work gets `grace` seconds; the run stays resumable. Again with 0: at once."""
         self._post(Stop(by or "the caller", grace))
 
-    def answer(self, task: str | None, value: JSON, *, by: str = "") -> None:
-        """Answer a question of the run. UsageError says what does not fit its form."""
-        message = Message(kind="answer", task=task or "", value=value, by=by)
+    def answer(self, task: str | None, value: JSON, *, by: str = "", question: str = "") -> None:
+        """Answer a question of the run; `question` is the name (`key`) of the one that was read, where it has one.
+
+        UsageError says what does not fit its form, or that it is open no more.
+        """
+        message = Message(kind="answer", task=task or "", value=value, by=by, question=question)
         journal = self._running.engine.journal
         given: Answered = inbox.answer(self._running.state, message, lambda stored: load(journal, stored))
         self._post(given)

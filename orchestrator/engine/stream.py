@@ -24,6 +24,7 @@ from orchestrator.core.events import (
     ScopeOpened,
     StatusChanged,
     StopRequested,
+    TaskAnswered,
     TaskAsked,
     TaskFailed,
     TaskParked,
@@ -137,7 +138,7 @@ def _started(state: RunState, event: AttemptStarted, load: Load) -> dict[str, JS
     return {
         "type": "task_started",
         "verb": node.verb,
-        "attempt": state.attempts[event.task],
+        "attempt": state.tries(event.task),
         "of": node.retry.max + 1,
         "detail": detail(node),
     }
@@ -200,7 +201,17 @@ def _slept(state: RunState, event: TaskSlept, load: Load) -> dict[str, JSON]:
 
 
 def _asked(state: RunState, event: TaskAsked, load: Load) -> dict[str, JSON]:
-    return {"type": "task_asked", **load(event.question), "expires_at": event.expires_at}
+    return {
+        "type": "task_asked",
+        **load(event.question),
+        "expires_at": event.expires_at,
+        "key": event.resumes or None,
+    }
+
+
+def _answered(state: RunState, event: TaskAnswered, load: Load) -> dict[str, JSON]:
+    told = summary(load(event.value)) if isinstance(event.value, bytes) else ""
+    return {"type": "task_answered", "key": event.key, "by": event.by, "summary": told}
 
 
 def _parked(state: RunState, event: TaskParked, load: Load) -> dict[str, JSON]:
@@ -264,6 +275,7 @@ _TELL: Final[dict[type[Any], Callable[[RunState, Any, Load], dict[str, JSON] | N
     TaskSettled: _settled,
     TaskSlept: _slept,
     TaskAsked: _asked,
+    TaskAnswered: _answered,
     TaskParked: _parked,
     AttemptCut: _cut,
     LoopJudged: _judged,

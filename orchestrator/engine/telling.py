@@ -64,7 +64,7 @@ def _started(state: RunState, task: int) -> dict[str, JSON]:
     agent = node.fields.get("agent") if node.verb == "agent" else None
     details = {
         "verb": node.verb,
-        "attempt": state.attempts[task],
+        "attempt": state.tries(task),
         "attempts_max": node.retry.max + 1,
         "description": node.description,
         "agent": agent if isinstance(agent, str) else None,
@@ -87,7 +87,7 @@ def _completed(state: RunState, journal: Journal, event: TaskSucceeded | TaskFai
             "text": summary(load(journal, value)) if isinstance(value, bytes) else "",
             "error": None if failure is None else {"type": failure.type, "message": failure.message},
             "reason": state.reasons.get(task),
-            "attempts": state.attempts[task],
+            "attempts": state.tries(task),
             "duration": ended - started if started and ended else None,
             "cost": state.costs.get(task),
             "tokens": usage.get("input_tokens", 0) + usage.get("output_tokens", 0) if usage else None,

@@ -284,7 +284,7 @@ class Values:
                 failure = state.failed_with.get(task)
                 return None if failure is None else {"type": failure.type, "message": failure.message}
             case "attempts":
-                return state.attempts[task]
+                return state.tries(task)
             case "duration":
                 return state.ended[task] - state.started[task] if state.ended[task] and state.started[task] else None
             case "cost":

@@ -15,7 +15,8 @@ journal's event number; None for what is not journaled) and, where it concerns a
     task_failed     failure, forgiven (bool), status (failed|warned), duration, tail (last lines of its output)
     task_skipped    reason        task_blocked   reason        task_cancelled   reason
     task_sleeping   until         task_unknown   reason        task_parked      reason
-    task_asked      question, schema, show, to, expires_at
+    task_asked      question, schema, show, to, expires_at, key (of a question in the midst of an attempt, else None)
+    task_answered   key, by, summary; the attempt goes on
     items_opened    count, keys
     item_settled    index, key, status
     round_judged    round, done
@@ -56,7 +57,9 @@ class TaskView:
     meta: dict[str, Any] = field(default_factory=dict)
     """stdout, stderr, exit_code, response, …"""
     question: dict[str, Any] | None = None
-    """While it asks: {question, schema, show, to, expires_at}."""
+    """While it asks: {question, schema, show, to, expires_at, key}."""
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    """What it asked in its midst and was told, in order: {key, question, show, value, by, at}."""
     wake_at: float | None = None
     reused: str | None = None
     by: str | None = None

@@ -16,7 +16,7 @@ from orchestrator.core import decide as decide_module
 from orchestrator.core import decide_ends, decide_starts, evolve_moves, run_state, status
 from orchestrator.core import evolve as evolve_module
 from orchestrator.core import turn as turn_module
-from orchestrator.core.events import AttemptCut, TaskSettled
+from orchestrator.core.events import AttemptCut, TaskAnswered, TaskSettled
 from orchestrator.core.evolve_moves import ImpossibleEventError
 from orchestrator.testing.random_plans import random_plan
 from orchestrator.testing.simulation import QUIET, BrokenInvariantError, Simulation
@@ -207,7 +207,29 @@ def _the_wanted_set_misses_evaluations() -> Any:
     return replaced(evolve_moves, "unwant", unwant)
 
 
+def _a_stale_answer_counts() -> Any:
+    def answered(state: Any, given: Any, now: float) -> Any:
+        question = state.questions.get(given.task)
+        if question is None:
+            return []
+        return [decide_module._taken(given.task, question, given.value, given.by)]
+
+    return replaced(decide_module, "_DECIDE", {**decide_module._DECIDE, decide_module.Answered: answered})
+
+
+def _earlier_answers_are_forgotten() -> Any:
+    honest = evolve_module._FOLD[TaskAnswered]
+
+    def answered(state: Any, event: TaskAnswered) -> None:
+        state.answers.pop(event.task, None)
+        honest(state, event)
+
+    return replaced(evolve_module, "_FOLD", {**evolve_module._FOLD, TaskAnswered: answered})
+
+
 BUGS = [
+    _a_stale_answer_counts,
+    _earlier_answers_are_forgotten,
     _slots_leak,
     _rule_forgets_order_edges,
     _late_reports_count,

@@ -26,6 +26,7 @@ from orchestrator.core.events import (
     ScopeOpened,
     StatusChanged,
     StopRequested,
+    TaskAnswered,
     TaskAsked,
     TaskFailed,
     TaskParked,
@@ -39,7 +40,7 @@ from orchestrator.core.events import (
 from orchestrator.core.evolve import evolve
 from orchestrator.core.evolve_moves import ImpossibleEventError
 from orchestrator.core.plan import Each, Loop, Node, Plan, Scope, sealed
-from orchestrator.core.run_state import RUN, LoopRun, RunState
+from orchestrator.core.run_state import RUN, LoopRun, Question, RunState
 from orchestrator.core.status import (
     BLOCKED,
     CANCELLED,
@@ -70,6 +71,7 @@ ROWS: Final[dict[str, tuple[dict[str, Any], Any]]] = {
     "asked": (LEAF, TaskAsked(0, b"{}")),
     "parked": (LEAF, TaskParked(0, "child")),
     "woke": (LEAF, TaskWoke(0)),
+    "answered": (LEAF, TaskAnswered(0, "call_1", b"{}", "ada")),
     "cut": (LEAF, AttemptCut(0, "crash")),
     "lost": (LEAF | {"effect": "at_most_once"}, AttemptCut(0, "crash")),
     "resolved": (LEAF, TaskResolved(0, "ada")),
@@ -99,6 +101,8 @@ def standing(node: dict[str, Any], status: int) -> RunState:
         evolve(state, ItemsOpened(0, 2, None, b"[1, 2]"))
     if node["verb"] == "loop":
         state.loops[0] = LoopRun(0.0)
+    if TASK_WORDS[status] == "sleeping":
+        state.questions[0] = Question(TaskAsked(0, b"{}", resumes="call_1"), 1.0)
     state.statuses[0] = status
     return state
 

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    from httpx2 import AsyncClient
+    from httpx2 import AsyncClient, Request
 
 CONNECTIONS_MAX: Final = 256
 CONNECT_S: Final = 10.0
+
+
+# The loop above bounds the whole request; between two pieces of a stream a model may think for long.
+_TIMEOUT: Final = {"connect": CONNECT_S, "read": None, "write": None, "pool": None}
 
 
 @dataclass(slots=True)
@@ -32,11 +36,15 @@ def acquire_client() -> AsyncClient:
     shared = _clients.get(loop)
     if shared is None or shared.client.is_closed:
         limits = Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=32)
-        # The loop above bounds the whole request; between two pieces of a stream a model may think for long.
-        timeout = Timeout(None, connect=CONNECT_S, pool=None)
-        shared = _clients[loop] = _Shared(AsyncClient(limits=limits, timeout=timeout))
+        client = AsyncClient(limits=limits, timeout=Timeout(**_TIMEOUT), event_hooks={"request": [_own_timeout]})
+        shared = _clients[loop] = _Shared(client)
     shared.users += 1
     return shared.client
+
+
+async def _own_timeout(request: Request) -> None:
+    """SDKs bring limits of their own, each another."""
+    request.extensions = {**request.extensions, "timeout": dict(_TIMEOUT)}
 
 
 async def release_client() -> None:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from orchestrator.providers._openai_chat import OpenAICompatible
+from orchestrator.providers._live import LiveProvider
 
-PROVIDER = OpenAICompatible(name="custom", key_env="CUSTOM_API_KEY", base_url_env="CUSTOM_BASE_URL", base_url=None)
+PROVIDER = LiveProvider(
+    name="custom",
+    wire="orchestrator.providers._openai_wire",
+    key_envs=("CUSTOM_API_KEY",),
+    base_url_env="CUSTOM_BASE_URL",
+    base_url=None,
+)

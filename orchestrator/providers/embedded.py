@@ -33,7 +33,7 @@ OWN_SETTINGS: Final = frozenset(
 )
 COMMON_SETTINGS: Final = frozenset(
     {"top_p", "top_k", "seed", "stop", "presence_penalty", "frequency_penalty", "reasoning_effort"}
-    | {"parallel_tool_calls"}
+    | {"parallel_tool_calls", "api"}
 )
 """Taken and without effect, as `temperature` is: these programs never vary. Going live is then a change of the model alone."""
 

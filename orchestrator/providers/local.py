@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from orchestrator.providers._openai_chat import OpenAICompatible
+from orchestrator.providers._live import LiveProvider
 
-PROVIDER = OpenAICompatible(
+PROVIDER = LiveProvider(
     name="local",
-    key_env="LOCAL_API_KEY",
+    wire="orchestrator.providers._openai_wire",
+    key_envs=("LOCAL_API_KEY",),
     base_url_env="LOCAL_BASE_URL",
     base_url="http://localhost:8080/v1",
 )

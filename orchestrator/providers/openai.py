@@ -1,12 +1,13 @@
-"""`openai/*`: OpenAI's chat completions, or a transparent proxy to them (`OPENAI_BASE_URL`). Key: `OPENAI_API_KEY`."""
+"""`openai/*`: OpenAI's chat completions or responses, or a transparent proxy to them (`OPENAI_BASE_URL`)."""
 
 from __future__ import annotations
 
-from orchestrator.providers._openai_chat import OpenAICompatible
+from orchestrator.providers._live import LiveProvider
 
-PROVIDER = OpenAICompatible(
+PROVIDER = LiveProvider(
     name="openai",
-    key_env="OPENAI_API_KEY",
+    wire="orchestrator.providers._openai_wire",
+    key_envs=("OPENAI_API_KEY",),
     base_url_env="OPENAI_BASE_URL",
     base_url="https://api.openai.com/v1",
     needs_key=True,

@@ -16,7 +16,6 @@ AGENT: Final = (
     "tools", "permissions", "sub_agents", "handoffs", "memory", "resident", "schedule", "fallback", "budget", "files",
 )  # fmt: skip
 WORKER: Final = ("rate_limits", "default_file_contexts")
-PROVIDERS: Final = ("anthropic", "google")
 AUTH: Final = ("inline", "config_path", "vault")
 SECRET: Final = ("keyring", "vault")
 BUDGET: Final = ("time", "cost_per_day", "tokens_per_day")
@@ -34,27 +33,14 @@ def of_agents(used: Mapping[str, dict[str, Any]], workers: Mapping[str, dict[str
         for word in AGENT:
             if agent.get(word):
                 yield Later(f"`{word}` of agent `{name}`", ("agents", name, word))
-        path, model = _model(name, agent)
-        if model.replace(":", "/").split("/")[0] in PROVIDERS:
-            yield Later(f"model `{model}` of agent `{name}`", path)
     for name in dict.fromkeys(str(agent["worker"]) for agent in used.values() if "worker" in agent):
         worker = workers.get(name, {})
         for word in WORKER:
             if worker.get(word):
                 yield Later(f"`{word}` of worker `{name}`", ("workers", name, word))
-        if worker.get("provider") in PROVIDERS:
-            yield Later(f"provider `{worker['provider']}` of worker `{name}`", ("workers", name, "provider"))
         for word in AUTH:
             if word in (worker.get("auth") or {}):
                 yield Later(f"`auth: {{{word}}}` of worker `{name}`", ("workers", name, "auth", word))
-
-
-def _model(name: str, agent: Mapping[str, Any]) -> tuple[Path, str]:
-    """What the agent says about its model, and where; an empty text if a worker says it."""
-    config = agent.get("ai_config") or {}
-    if "model" in agent:
-        return ("agents", name, "model"), str(agent["model"])
-    return ("agents", name, "ai_config", "model"), str(config.get("model", ""))
 
 
 def of_secrets(secrets: Mapping[str, dict[str, Any]]) -> Iterator[Later]:

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.ai.readiness import check_agents, models_asked, preload
 from orchestrator.core.plan import Node, Plan, Scope
 from orchestrator.errors import CredentialsError, UsageError
-from orchestrator.providers._openai_chat import OpenAICompatible
+from orchestrator.providers._live import LiveProvider
 
 
 def a_plan(*tasks: dict[str, Any], **known: Any) -> Plan:
@@ -69,7 +69,7 @@ def test_a_model_nobody_has_is_an_error_that_names_the_agent(model: str) -> None
 
 def test_what_a_live_model_needs_is_imported_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = threading.Event()
-    monkeypatch.setattr(OpenAICompatible, "preload", lambda self: loaded.set())
+    monkeypatch.setattr(LiveProvider, "preload", lambda self: loaded.set())
     preload(a_plan({"agent": "live"}, agents=LIVE))
     assert loaded.wait(5)
 

@@ -52,7 +52,7 @@ class TestEmbedded(ProviderConformance):
 
 
 def test_ordinary_settings_are_taken_so_that_going_live_is_a_change_of_the_model_alone() -> None:
-    from orchestrator.providers._openai_chat import SETTINGS
+    from orchestrator.providers._settings import SETTINGS
 
     assert set(SETTINGS) <= embedded.PROVIDER.settings
 

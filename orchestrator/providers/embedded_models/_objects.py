@@ -133,7 +133,13 @@ def _array(schema: dict[str, JSON], source: Source, name: str, depth: int) -> li
     while len(pieces) < low:
         pieces.append(pieces[0] if pieces else source.material or source.asked)
     made = [fill(items, replace(source, material=piece), name.rstrip("s"), depth + 1) for piece in pieces[:high]]
-    return _distinct(made)
+    return _distinct(made) if _names_itself(items) else made
+
+
+def _names_itself(items: JSON) -> bool:
+    """Whether the objects of a list have an `id` that may be any text."""
+    own = items.get("properties", {}).get("id") if isinstance(items, dict) else None
+    return isinstance(own, dict) and not {"enum", "const", "maxLength", "pattern", "format"} & set(own)
 
 
 def _pieces(material: str, count: int) -> list[str]:

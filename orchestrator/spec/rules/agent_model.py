@@ -30,8 +30,6 @@ EXPLANATION = page(
 )
 PROVIDERS: Final = "orchestrator.providers"
 EMBEDDED: Final = "orchestrator.providers.embedded_models"
-_OTHER_PROVIDERS: Final = ("anthropic", "google")
-"""Of the language, though not in this version."""
 _NAMED: Final = re.compile(r"[a-zA-Z][\w.-]*[/:].+")
 _FAMILIES: Final = {
     "gpt": "openai",
@@ -64,10 +62,9 @@ def _problem(context: RuleContext, model: str) -> tuple[str, str] | None:
     if not _NAMED.fullmatch(model):
         return f"the model `{model}` does not say its provider", _help(model)
     provider, name = re.split("[/:]", model, maxsplit=1)
-    if provider not in _OTHER_PROVIDERS and provider not in names(PROVIDERS):
-        known = sorted({*names(PROVIDERS), *_OTHER_PROVIDERS})
+    if provider not in names(PROVIDERS):
         help = (
-            context.did_you_mean(provider, known)
+            context.did_you_mean(provider, list(names(PROVIDERS)))
             or f"another server is `custom/{name}`, with its address in CUSTOM_BASE_URL"
         )
         return f"unknown provider `{provider}`", help

@@ -19,9 +19,11 @@ from orchestrator.host.clock import SystemClock
 from orchestrator.host.project import Project, find_project, open_state
 from orchestrator.ports.clock import Clock
 from orchestrator.ports.journal import Journal
+from orchestrator.ports.secret_source import Secret
 from orchestrator.ports.services import Services
 from orchestrator.ports.task_kind import TaskKind
 from orchestrator.registry import find
+from orchestrator.workers.keys import KeyRing
 
 if TYPE_CHECKING:
     from orchestrator.ports.services import Sessions
@@ -56,6 +58,7 @@ class ExecutionEngine(Engine):
         environ = dict(os.environ) if environ is None else environ
         settings = settings or {}
         found = find_project(Path(project or "."))
+        self._keys = KeyRing(environ, found.root)
         folder = _state_folder(found, state, in_memory=journal is not None, environ=environ)
         limits = settings.get("limits") or {}
         adapters = Adapters(
@@ -63,7 +66,7 @@ class ExecutionEngine(Engine):
             state=folder,
             journal=journal or _sqlite(folder, synchronous),
             clock=clock or SystemClock(),
-            services=lambda engine: _services(engine, settings),
+            services=lambda engine: _services(engine, settings, self._keys),
             find_kind=find_kind,
             environ=environ,
             processes_max=int(limits.get("processes", 8)),
@@ -72,7 +75,7 @@ class ExecutionEngine(Engine):
             tool_settings=settings.get("tools") or {},
             own_journal=journal is None,
             old_processes_gone=lambda: _old_processes_gone(folder),
-            check_agents=lambda plan: _check_agents(plan, environ),
+            check_agents=lambda plan: _check_agents(plan, environ, self._keys),
         )
         super().__init__(adapters, delegate_manager)
         self._temporary = folder if journal is not None and state is None else None
@@ -120,7 +123,7 @@ def find_kind(verb: str) -> TaskKind:
     return kind
 
 
-def _services(engine: Engine, settings: Mapping[str, Any]) -> Services:
+def _services(engine: Engine, settings: Mapping[str, Any], keys: KeyRing) -> Services:
     from orchestrator.host.http import HttpxHttp
     from orchestrator.host.processes import ReapedProcesses
     from orchestrator.tools._toolbox import DiscoveredTools
@@ -130,12 +133,12 @@ def _services(engine: Engine, settings: Mapping[str, Any]) -> Services:
         processes=ReapedProcesses(adapters.state),
         http=HttpxHttp(allow_private=tuple((settings.get("http") or {}).get("allow_private") or ())),
         runs=ChildRuns(engine),
-        sessions=LazySessions(lambda: _sessions(engine)),
+        sessions=LazySessions(lambda: _sessions(engine, keys)),
         tools=DiscoveredTools(),
     )
 
 
-def _sessions(engine: Engine) -> Sessions:
+def _sessions(engine: Engine, keys: KeyRing) -> Sessions:
     from orchestrator.ai.factory import AILoopFactory
     from orchestrator.ai.sessions import AgentSessions, tools_of_call
 
@@ -143,18 +146,20 @@ def _sessions(engine: Engine) -> Sessions:
         journal=engine.journal,
         clock=engine.clock,
         environ=engine.adapters.environ,
+        keys=keys,
         delegates=lambda run_id: DelegateManager(engine.manager_of(run_id)),
     )
     return AgentSessions(factory, tools=tools_of_call)
 
 
-def _check_agents(plan: Plan, environ: Mapping[str, str]) -> None:
+def _check_agents(plan: Plan, environ: Mapping[str, str], keys: KeyRing) -> tuple[Secret, ...]:
     if not plan.agents:
-        return
+        return ()
     from orchestrator.ai.readiness import check_agents, preload
 
-    check_agents(plan, environ)
+    found = check_agents(plan, environ, keys)
     preload(plan)
+    return found
 
 
 def verify(state: Path) -> list[Finding]:

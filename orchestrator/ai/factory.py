@@ -12,6 +12,7 @@ from orchestrator.ai.budgets import Budgets
 from orchestrator.ai.config import AILoopConfig, loop_config
 from orchestrator.ai.delegation import LoopDelegates
 from orchestrator.ai.loop import AILoop
+from orchestrator.ai.masking import masked_model, masked_tool
 from orchestrator.ai.pool import ProviderPool
 from orchestrator.ai.prices import PriceBook
 from orchestrator.ai.record import SessionRecord
@@ -19,10 +20,12 @@ from orchestrator.core.budget import Account
 from orchestrator.delegates.manager import DelegateManager
 from orchestrator.errors import UsageError
 from orchestrator.host.clock import SystemClock
+from orchestrator.host.redact import Redactor
 from orchestrator.ports.chat_model import Provider, parse_model
 from orchestrator.ports.clock import Clock
 from orchestrator.ports.journal import Journal
 from orchestrator.ports.tool import Tool
+from orchestrator.workers.keys import KeyRing
 
 
 class AILoopFactory:
@@ -35,13 +38,15 @@ class AILoopFactory:
         clock: Clock | None = None,
         environ: Mapping[str, str] | None = None,
         providers: Mapping[str, Provider] | None = None,
+        keys: KeyRing | None = None,
         delegates: Callable[[str], LoopDelegates] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`delegates(run_id)` makes the manager of one loop, whose events bubble to that run's; `providers` adds some by name."""
+        """`delegates(run_id)` makes the manager of one loop, whose events bubble to that run's; `providers` adds some by name;
+        `keys` are where workers' keys are kept once they are found."""
         self.journal = journal
         self.clock = clock or SystemClock()
-        self.pool = ProviderPool(os.environ if environ is None else environ, providers)
+        self.pool = ProviderPool(os.environ if environ is None else environ, providers, keys=keys)
         self.budgets = Budgets(journal)
         self._delegates = delegates or (lambda run_id: DelegateManager())
         self._sleep = sleep
@@ -66,26 +71,29 @@ class AILoopFactory:
         stream: str | None = None,
         run_id: str = "",
         task_id: str = "",
+        secrets: Iterable[str] = (),
     ) -> AILoop:
         """A loop of its own. `stream` names its conversation in the journal, to be found again; by default a fresh one.
+        `secrets` are masked in all that its model and tools say.
 
         Raises UsageError for a config that cannot be, NotFoundError for an unknown provider or model, CredentialsError.
         """
         if not isinstance(config, AILoopConfig):
             config = self.config(config)
         model = self.pool.open(config.provider, config.model_name, self.pool.options(worker))
+        redactor = Redactor(secrets)
         stream = stream or f"{run_id or 'loop'}/agent/{uuid4().hex}"
         return AILoop(
             agent_id,
             config,
-            model=model,
+            model=masked_model(model, redactor),
             open_record=lambda: SessionRecord(self.journal, stream, parent=run_id),
             delegates=self._delegates(run_id),
             clock=self.clock,
             prices=PriceBook((worker or {}).get("cost_metrics")),
             budgets=self.budgets,
             accounts=accounts,
-            tools=tools,
+            tools=[masked_tool(tool, redactor) for tool in tools],
             instructions=instructions,
             worker=str((worker or {}).get("definition_id") or ""),
             run_id=run_id,

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator import registry
+from orchestrator.ai.masking import masked_model
 from orchestrator.errors import NotFoundError
+from orchestrator.host.redact import Redactor
 from orchestrator.ports.chat_model import ChatModel, Provider, ProviderOptions
+from orchestrator.ports.secret_source import Secret
+from orchestrator.workers.keys import KeyRing, key_variables
 
 PACKAGE = "orchestrator.providers"
 
@@ -25,9 +30,14 @@ class ProviderPool:
     """
 
     def __init__(
-        self, environ: Mapping[str, str], given: Mapping[str, Provider] | None = None, tape: Tape | None = None
+        self,
+        environ: Mapping[str, str],
+        given: Mapping[str, Provider] | None = None,
+        tape: Tape | None = None,
+        keys: KeyRing | None = None,
     ) -> None:
         self.environ = environ
+        self.keys = keys or KeyRing(environ, Path())
         self.tape = tape
         self._given = dict(given or {})
         self._open: dict[tuple[str, ProviderOptions], ChatModel] = {}
@@ -42,13 +52,26 @@ class ProviderPool:
             raise NotFoundError(error.message, help=error.help or "a model is written provider/model") from None
         return found
 
-    def options(self, worker: Mapping[str, Any] | None = None) -> ProviderOptions:
-        """What a worker's definition says about key and address; without one, the provider's own variables hold."""
+    def options(self, worker: Mapping[str, Any] | None = None, *, fresh: bool = False) -> ProviderOptions:
+        """What a worker's definition says about key and address; without one, the provider's own variables hold.
+
+        Its key is looked for the first time, and anew with `fresh`; that may take a while where a vault is asked. Raises
+        CredentialsError where the place the worker names does not have it.
+        """
         worker = worker or {}
         auth = worker.get("auth") or {}
-        key_env = auth.get("env_var") if isinstance(auth, Mapping) else None
         base_url = (worker.get("base_config") or {}).get("base_url")
-        return ProviderOptions(environ=self.environ, key_env=key_env, base_url=base_url)
+        if auth in ("none", {"none": True}):
+            return ProviderOptions(environ=self.environ, keyless=True, base_url=base_url)
+        if not auth or "env_var" in auth:
+            return ProviderOptions(
+                environ=self.environ, key_env=auth.get("env_var") if auth else None, base_url=base_url
+            )
+        return ProviderOptions(environ=self.environ, key=self.keys.key(worker, fresh=fresh), base_url=base_url)
+
+    def key(self, name: str, options: ProviderOptions) -> Secret | None:
+        """The key that calls with these options go out with; None if there is none."""
+        return options.key_from(*key_variables(self.provider(name)))
 
     def open(self, name: str, model: str, options: ProviderOptions) -> ChatModel:
         """Raises NotFoundError for an unknown provider or model, CredentialsError naming the variable that is missing."""
@@ -61,7 +84,9 @@ class ProviderPool:
         provider.check(model, options)
         key = (name, options)
         if key not in self._open:
-            self._open[key] = provider.open(options)
+            own = self.key(name, options)
+            # A server may echo the key it was asked with: that stops here, before tapes and records.
+            self._open[key] = masked_model(provider.open(options), Redactor([own.reveal()] if own else ()))
         return self._open[key]
 
     async def close(self) -> None:

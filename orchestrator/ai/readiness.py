@@ -11,6 +11,8 @@ from orchestrator.ai.settings import loop_settings
 from orchestrator.core.plan import Node, Plan
 from orchestrator.errors import CredentialsError, UsageError, WhisperFlowError
 from orchestrator.ports.chat_model import parse_model
+from orchestrator.ports.secret_source import Secret
+from orchestrator.workers.keys import KeyRing
 
 
 class Asked(NamedTuple):
@@ -21,17 +23,22 @@ class Asked(NamedTuple):
     worker: Mapping[str, Any] | None
 
 
-def check_agents(plan: Plan, environ: Mapping[str, str]) -> None:
-    """Raises CredentialsError naming every variable that is missing, UsageError for a model nobody has.
+def check_agents(plan: Plan, environ: Mapping[str, str], keys: KeyRing | None = None) -> tuple[Secret, ...]:
+    """The keys that its models will be asked with, read anew. May block: a vault is asked.
 
-    Only what tasks use counts: an agent that is declared and never asked may lack its key.
+    Raises CredentialsError naming every one that is missing, UsageError for a model nobody has. Only what tasks use counts:
+    an agent that is declared and never asked may lack its key.
     """
-    pool = ProviderPool(environ)
+    pool = ProviderPool(environ, keys=keys)
+    found: dict[Secret, None] = {}
     missing: dict[str, CredentialsError] = {}
     for asked in models_asked(plan):
         try:
             provider, model = parse_model(asked.model)
-            pool.provider(provider).check(model, pool.options(asked.worker))
+            options = pool.options(asked.worker, fresh=True)
+            pool.provider(provider).check(model, options)
+            if key := pool.key(provider, options):
+                found[key] = None
         except CredentialsError as error:
             missing.setdefault(error.message, error)
         except ValueError as error:
@@ -40,6 +47,7 @@ def check_agents(plan: Plan, environ: Mapping[str, str]) -> None:
             raise UsageError(f"agent `{asked.agent}`: {error.message}", help=error.help) from None
     if missing:
         raise CredentialsError("; ".join(missing), help=next(iter(missing.values())).help)
+    return tuple(found)
 
 
 def preload(plan: Plan) -> None:

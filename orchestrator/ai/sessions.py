@@ -85,6 +85,7 @@ class AgentSessions:
             stream=stream,
             run_id=call.run_id,
             task_id=call.task,
+            secrets=call.context.secrets if call.context is not None else (),
         )
         if loop.agent_id != call.agent_id:
             raise UsageError(f"conversation {call.session!r} is in use by agent {loop.agent_id!r}")

@@ -6,13 +6,14 @@ import os
 import platform
 import secrets as randomness
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestrator.core.plan import Plan
 from orchestrator.engine.schemas import problems
 from orchestrator.errors import CredentialsError, InvalidInputsError, NotYetError, UsageError
-from orchestrator.host.dotenv import read_dotenv
+from orchestrator.ports.secret_source import Place
 
 JSON = Any
 
@@ -61,32 +62,32 @@ def _wanted(schema: dict[str, JSON]) -> str:
     return text if "enum" not in schema else f"one of {', '.join(map(str, schema['enum']))}"
 
 
+@dataclass(slots=True, frozen=True)
+class Credentials:
+    """What a run may hand over and must never show."""
+
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The declared secrets, by name."""
+    keys: tuple[str, ...] = field(default=(), repr=False)
+    """What its models are asked with: no expression can read these."""
+
+    @property
+    def masked(self) -> tuple[str, ...]:
+        """Every value that must not reach any output."""
+        return tuple(dict.fromkeys((*self.secrets.values(), *self.keys)))
+
+
 def resolve_secrets(plan: Plan, project: Path, environ: Mapping[str, str], dotenv: Mapping[str, str]) -> dict[str, str]:
-    """The values of the declared secrets. Raises CredentialsError that names the first that is missing and where it was looked for."""
-    return {name: _secret(name, source, project, environ, dotenv) for name, source in plan.secrets.items()}
+    """The values of the declared secrets. Raises CredentialsError that names all that are missing and where they were looked for."""
+    from orchestrator.host.secret_sources import look_for  # most runs have none
 
-
-def _secret(
-    name: str, source: Mapping[str, JSON], project: Path, environ: Mapping[str, str], dotenv: Mapping[str, str]
-) -> str:
-    if "file" in source:
-        path = Path(str(source["file"])).expanduser()
-        path = path if path.is_absolute() else project / path
-        try:
-            return path.read_text().rstrip("\n")
-        except OSError as error:
-            raise CredentialsError(f"secret `{name}`: {path.name} cannot be read ({error.strerror})") from error
-    if "dotenv" in source:
-        key = str(source.get("key", name))
-        value = read_dotenv(project / str(source["dotenv"])).get(key)
-        where = f"`{key}` in {source['dotenv']}"
-    else:
-        variable = str(source.get("env", name))
-        value = environ.get(variable, dotenv.get(variable))
-        where = f"the environment variable {variable}"
-    if not value:
-        raise CredentialsError(f"secret `{name}` is missing", help=f"set {where}")
-    return value
+    place = Place(project=project, environ=environ, dotenv=dotenv)
+    looked = {name: look_for(said, name, place) for name, said in plan.secrets.items()}
+    missing = {name: one for name, one in looked.items() if one.secret is None}
+    if missing:
+        lines = (f"secret `{name}` is missing: {one.detail}" for name, one in missing.items())
+        raise CredentialsError("; ".join(lines), help=next(iter(missing.values())).help)
+    return {name: one.secret.reveal() for name, one in looked.items() if one.secret is not None}
 
 
 def new_run_id() -> str:

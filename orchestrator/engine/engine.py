@@ -16,6 +16,7 @@ from orchestrator.core.plan import Plan, encode_plan
 from orchestrator.core.run_state import RunState
 from orchestrator.delegates import DelegateManager
 from orchestrator.engine import admission, inspect, reuse
+from orchestrator.engine.admission import Credentials
 from orchestrator.engine.fold import fold, pinned_plan
 from orchestrator.engine.inbox import Message, check_how
 from orchestrator.engine.letters import Letters
@@ -31,6 +32,7 @@ from orchestrator.host.person import whoami
 from orchestrator.host.project import Project
 from orchestrator.ports.clock import Clock
 from orchestrator.ports.journal import Journal, StreamRow
+from orchestrator.ports.secret_source import Secret
 from orchestrator.ports.services import Services
 from orchestrator.ports.task_kind import TaskKind
 
@@ -58,8 +60,8 @@ class Adapters:
     """Whether closing the engine closes the journal."""
     old_processes_gone: Callable[[], None] = lambda: None
     """Waits until the processes of engines that died are gone, so that no attempt is repeated beside its old self (rule 14)."""
-    check_agents: Callable[[Plan], None] = lambda plan: None
-    """Raises CredentialsError if a model that the plan names cannot be asked (no key)."""
+    check_agents: Callable[[Plan], tuple[Secret, ...]] = lambda plan: ()
+    """The keys that the plan's models will be asked with. Raises CredentialsError if one cannot be asked. May block."""
 
 
 class Engine:
@@ -120,10 +122,9 @@ class Engine:
         admission.refuse_what_is_no_plan(plan)
         admission.refuse_not_yet(plan)
         given = admission.check_inputs(plan, inputs or {})
-        self.adapters.check_agents(plan)
         run_id = run_id or admission.new_run_id()
-        secrets = self.secrets_of(plan)
-        running = Running(self, run_id, RunState(plan), given, secrets, parent=parent)
+        credentials = await self.credentials_of(plan)
+        running = Running(self, run_id, RunState(plan), given, credentials, parent=parent)
         if reused:
             running.reusable = self.results_of(reused)
         running.claim()
@@ -154,7 +155,7 @@ class Engine:
         if run_id in self._runs:
             return self._runs[run_id].handle
         plan = pinned_plan(self.journal, run_id)
-        running = Running(self, run_id, RunState(plan), {}, {}, parent="")
+        running = Running(self, run_id, RunState(plan), {}, Credentials(), parent="")
         running.claim()
         try:
             state = fold(self.journal, run_id, plan)
@@ -163,10 +164,10 @@ class Engine:
                     f"run {run_id} is over ({state.status})",
                     help=f"`whisper-flow rerun {run_id}` makes a new run of it",
                 )
-            self.adapters.check_agents(plan)
+            credentials = await self.credentials_of(plan)
             assert state.start is not None
             await asyncio.to_thread(self.adapters.old_processes_gone)
-            running.recovered(state, load(self.journal, state.start.inputs), self.secrets_of(plan))
+            running.recovered(state, load(self.journal, state.start.inputs), credentials)
         except BaseException:
             running.release()
             raise
@@ -303,13 +304,22 @@ class Engine:
 
     # --- the rest
 
+    async def credentials_of(self, plan: Plan) -> Credentials:
+        """The plan's secrets and its models' keys, read now and off the loop: a vault may be asked. Raises CredentialsError."""
+        if not plan.secrets and not plan.agents:
+            return Credentials()
+        return await asyncio.to_thread(self._look_for_credentials, plan)
+
+    def _look_for_credentials(self, plan: Plan) -> Credentials:
+        keys = tuple(key.reveal() for key in self.adapters.check_agents(plan))
+        return Credentials(self.secrets_of(plan), keys)
+
     def secrets_of(self, plan: Plan) -> dict[str, str]:
-        """The secrets a plan declares, read now. Raises CredentialsError naming those that are missing."""
+        """The secrets a plan declares, read now. Raises CredentialsError naming those that are missing. May block."""
         if not plan.secrets:
             return {}
         root = self.adapters.project.root
-        dotenv = read_dotenv(root / ".env")
-        return admission.resolve_secrets(plan, root, self.adapters.environ, dotenv)
+        return admission.resolve_secrets(plan, root, self.adapters.environ, read_dotenv(root / ".env"))
 
     def results_of(self, wanted: Mapping[str, JSON]) -> Mapping[str, AttemptSucceeded]:
         """What a rerun takes over ({from_run, tasks}), read from the run it came from; nothing if that run is gone."""

@@ -31,7 +31,7 @@ from orchestrator.engine.schemas import problems
 from orchestrator.engine.values import Values, load, store
 from orchestrator.errors import JournalError, TaskError, WhisperFlowError
 from orchestrator.host.project import Project, resolve_inside
-from orchestrator.host.redact import Redactor
+from orchestrator.host.redact import Redactor, harmless
 from orchestrator.ports.services import Services
 from orchestrator.ports.task_kind import Asking, Attempt, Ending, Outcome, Parked, Sleeping, Succeeded, TaskKind
 
@@ -184,7 +184,7 @@ class Performer:
             now=now,
             deadline=None if left is None else now + left,
             services=around.services(),
-            publish=lambda type, data: around.publish(type, {"task": name, **data}),
+            publish=lambda type, data: around.publish(type, around.redactor.value({"task": name, **data})),
             answers=self._answers(task),
             attended=around.attended(),
             control=around.control,
@@ -273,15 +273,18 @@ class Performer:
             raise error
         if isinstance(error, TaskError):
             retry_after = error.meta.get("retry_after")
-            failure = Failure(error.type, clean(error.message), error.help, retry_after)
+            failure = Failure(error.type, clean(error.message), clean(error.help or "") or None, retry_after)
             cost = error.meta.get("cost")
             return AttemptErred(task, number, failure, self._store(error.meta) if error.meta else None, cost)
         if isinstance(error, ExpressionError):
             failure = failure_of(error, "in an expression")
             return AttemptErred(task, number, Failure(failure.type, clean(failure.message), failure.help))
         if isinstance(error, WhisperFlowError):
-            return AttemptErred(task, number, Failure("invalid_input", clean(error.message), error.help))
-        _log.error("attempt %d of task %d failed inside the engine", number, task, exc_info=error)
+            return AttemptErred(
+                task, number, Failure("invalid_input", clean(error.message), clean(error.help or "") or None)
+            )
+        told = error if harmless(error, self._around.redactor) else None
+        _log.error("attempt %d of task %d failed inside the engine", number, task, exc_info=told)
         return AttemptErred(task, number, Failure("internal", clean(f"{type(error).__name__}: {error}")))
 
 

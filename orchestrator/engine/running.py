@@ -26,6 +26,7 @@ from orchestrator.core.run_state import RunState, next_wake
 from orchestrator.delegates import DelegateDispatcher, DelegateManager
 from orchestrator.engine import inbox, inspect
 from orchestrator.engine.actor import RunActor
+from orchestrator.engine.admission import Credentials
 from orchestrator.engine.fold import fold
 from orchestrator.engine.gitinfo import git_status, head_commit
 from orchestrator.engine.inbox import Message
@@ -56,7 +57,7 @@ class Running:
         run_id: str,
         state: RunState,
         inputs: dict[str, JSON],
-        secrets: Mapping[str, str],
+        credentials: Credentials,
         *,
         parent: str,
     ) -> None:
@@ -70,7 +71,7 @@ class Running:
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.reusable: Mapping[str, AttemptSucceeded] = {}
         self._inputs = inputs
-        self._secrets = secrets
+        self._credentials = credentials
         self._claim = contextlib.ExitStack()
         self._watchers: set[Watcher] = set()
         self._started = asyncio.Event()
@@ -105,10 +106,10 @@ class Running:
         self._queue = Queue(self.engine.journal, self.run_id, declared, self._inputs)
         return self._queue.hold()
 
-    def recovered(self, state: RunState, inputs: dict[str, JSON], secrets: Mapping[str, str]) -> None:
+    def recovered(self, state: RunState, inputs: dict[str, JSON], credentials: Credentials) -> None:
         self.state = state
         self._inputs = inputs
-        self._secrets = secrets
+        self._credentials = credentials
         assert state.start is not None
         self.parent = state.start.parent
         if state.start.reuse is not None:
@@ -231,15 +232,16 @@ class Running:
 
     def _values(self) -> Values:
         plan = self.state.plan
-        values = Values(self.state, self.engine.journal, inputs=self._inputs, env={}, secrets=self._secrets)
-        outside = {"inputs": self._inputs, "secrets": dict(self._secrets)}
+        secrets = self._credentials.secrets
+        values = Values(self.state, self.engine.journal, inputs=self._inputs, env={}, secrets=secrets)
+        outside = {"inputs": self._inputs, "secrets": dict(secrets)}
         rendered = render_tree(plan.env, outside.get, now=self.engine.clock.now()) if plan.env else {}
         values.env = {name: value if isinstance(value, str) else str(value) for name, value in rendered.items()}
         return values
 
     def _surroundings(self) -> Surroundings:
         adapters = self.engine.adapters
-        secrets = tuple(self._secrets.values())
+        secrets = self._credentials.masked
         return Surroundings(
             run_id=self.run_id,
             project=adapters.project,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import traceback
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
@@ -63,6 +64,14 @@ class Redactor:
         return StreamRedactor(self._pattern, self._forms, self._wrapped)
 
 
+def harmless(error: BaseException, redactor: Redactor) -> bool:
+    """Whether an exception may be logged with all that led to it: no words of its traceback hold a secret."""
+    if not redactor:
+        return True
+    told = "".join(traceback.format_exception(error))
+    return redactor.text(told) == told
+
+
 class StreamRedactor:
     """Feeds through chunks; keeps back only what may be the beginning of a secret."""
 
@@ -93,6 +102,12 @@ class StreamRedactor:
     def flush(self) -> bytes:
         held, self._held = self._held, b""
         return held if self._pattern is None else self._pattern.sub(MASK.encode(), held)
+
+    def feed_text(self, text: str) -> str:
+        return self.feed(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+    def flush_text(self) -> str:
+        return self.flush().decode("utf-8", "surrogatepass")
 
     def _hold_from(self, data: bytes, start: int) -> int:
         """Where the longest tail of `data[start:]` begins that could still grow into a secret; the end if there is none."""

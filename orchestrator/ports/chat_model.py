@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 from orchestrator.core.messages import Message, Usage
 from orchestrator.errors import ErrorType, TaskError
+from orchestrator.ports.secret_source import Secret
 
 JSON = Any
 
@@ -158,8 +159,21 @@ class ProviderOptions:
     """The process's own environment: keys and base URLs are read here, never from a project's files."""
     key_env: str | None = None
     """Name of the variable that holds the key, if a worker names one."""
+    key: Secret | None = None
+    """The key itself, where a worker says that it is in a file, a vault or the like; it wins over every variable."""
+    keyless: bool = False
+    """The worker says that no key is needed (`auth: none`): none is asked for, and none is sent."""
     base_url: str | None = None
     """From a worker's `base_config`; wins over the provider's environment variable."""
+
+    def key_from(self, *variables: str) -> Secret | None:
+        """The key to ask with: the worker's own, else what its variable, or the first of the usual `variables`, holds."""
+        if self.key is not None or self.keyless:
+            return self.key
+        for name in (self.key_env,) if self.key_env else variables:
+            if value := self.environ.get(name):
+                return Secret(name, value)
+        return None
 
 
 class Provider(Protocol):

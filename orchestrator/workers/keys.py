@@ -32,7 +32,7 @@ def look_for_key(definition: Mapping[str, Any], place: Place) -> Looked:
     from orchestrator.host.secret_sources import look_for
 
     auth, provider = definition.get("auth"), str(definition.get("provider") or "")
-    name = f"key of {definition.get('definition_id') or definition.get('name') or provider}"
+    name = f"{provider} key"
     if auth == "none":
         auth = {"none": True}
     try:
@@ -48,7 +48,7 @@ def _usual(provider: str, name: str, place: Place) -> Looked:
     from orchestrator.host.secret_sources import look_for
 
     found = registry.load(PROVIDERS, provider, "PROVIDER", noun="model provider")
-    variables = _variables(found)
+    variables = key_variables(found)
     for variable in variables:
         looked = look_for({"env": variable}, name, place)
         if looked.secret is not None:
@@ -61,10 +61,9 @@ def _usual(provider: str, name: str, place: Place) -> Looked:
     return Looked("Not Configured", f"{missing}; a key is not always needed")
 
 
-def _variables(provider: Any) -> tuple[str, ...]:
+def key_variables(provider: Any) -> tuple[str, ...]:
     """Names of the variables a provider reads its key from, the first one to recommend; none for a model without keys."""
-    said = getattr(provider, "key_env", None)
-    return () if said is None else (said,) if isinstance(said, str) else tuple(said)
+    return tuple(getattr(provider, "key_envs", ()))
 
 
 class KeyRing:
@@ -87,8 +86,7 @@ class KeyRing:
         return looked.secret
 
     def _looked(self, definition: Mapping[str, Any], *, fresh: bool) -> Looked:
-        facts = [definition.get(name) for name in ("definition_id", "provider", "auth")]
-        at = json.dumps(facts, sort_keys=True)
+        at = json.dumps([definition.get("provider"), definition.get("auth")], sort_keys=True)
         if fresh or at not in self._found:
             self._found[at] = look_for_key(definition, self._place)
         return self._found[at]

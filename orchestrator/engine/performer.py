@@ -259,10 +259,9 @@ class Performer:
         question = {"question": outcome.question, "schema": outcome.schema, "show": outcome.show, "to": outcome.to}
         word = outcome.on_expired if isinstance(outcome.on_expired, str) else "value"
         value = None if isinstance(outcome.on_expired, str) else self._store(outcome.on_expired)
-        worked = self._now() - attempt.now if outcome.resumes else 0.0
-        return AttemptAsked(
-            task, number, self._store(question), outcome.expires_at, word, value, outcome.resumes or "", worked
-        )
+        worked = max(self._now() - attempt.now, 0.0) if outcome.resumes else 0.0
+        expires_at = None if outcome.expires_at is None else outcome.expires_at + worked
+        return AttemptAsked(task, number, self._store(question), expires_at, word, value, outcome.resumes or "", worked)
 
     def _store(self, value: JSON) -> Value:
         return store(self._values.journal, self._around.redactor.value(value) if self._around.secrets else value)

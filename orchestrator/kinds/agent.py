@@ -11,10 +11,11 @@ from typing import Any
 
 from orchestrator.errors import TaskError
 from orchestrator.kinds._kind import WaitingKind
-from orchestrator.kinds._tools import tool_context
+from orchestrator.kinds._tools import asking, tool_context
 from orchestrator.kinds._words import word_of
 from orchestrator.ports.services import AgentCall
-from orchestrator.ports.task_kind import Attempt, Succeeded
+from orchestrator.ports.task_kind import Asking, Attempt, Parked, Succeeded
+from orchestrator.ports.tool import ChildParked, PersonNeeded
 
 JSON = Any
 
@@ -22,8 +23,13 @@ JSON = Any
 class AgentKind(WaitingKind):
     verb = "agent"
 
-    async def perform(self, attempt: Attempt) -> Succeeded:
-        answer = await attempt.services.sessions.run_turns(_call(attempt))
+    async def perform(self, attempt: Attempt) -> Succeeded | Asking | Parked:
+        try:
+            answer = await attempt.services.sessions.run_turns(_call(attempt))
+        except PersonNeeded as needed:
+            return asking(needed.question, attempt.now)
+        except ChildParked as parked:
+            return Parked(reason=parked.reason)
         return Succeeded(
             value=answer.value,
             meta={
@@ -32,6 +38,7 @@ class AgentKind(WaitingKind):
                 "synthetic": answer.synthetic,
                 "turns": answer.turns,
                 "finish": answer.finish,
+                **({"agent": answer.agent} if answer.agent else {}),
             },
             cost=answer.cost,
             usage=answer.usage,

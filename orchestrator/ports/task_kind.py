@@ -46,7 +46,8 @@ class Asking:
     on_expired: Literal["fail", "skip"] | dict[str, JSON] = "fail"
     resumes: str | None = None
     """The answer is not the task's value: the same attempt is performed again with the answer under this key in
-    `Attempt.answers`. No retry is counted. None: the answer is the value."""
+    `Attempt.answers`. No retry is counted. None: the answer is the value. `expires_at` then counts from `Attempt.now`; the
+    engine puts it later by the time that the attempt worked until it asked."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,31 +14,9 @@ import msgspec
 
 from orchestrator.core.events import Failure
 from orchestrator.core.messages import Message, Usage
-from orchestrator.core.plan import Retry
+from orchestrator.core.session_terms import Backup, Terms
 
-
-class Terms(msgspec.Struct, frozen=True, array_like=True):
-    """What an exchange was asked under. A resumed exchange keeps these, whatever the agent's file says by then."""
-
-    agent: str
-    model: str
-    """`provider/model`."""
-    instructions: str = ""
-    settings: dict[str, Any] = {}
-    """The agent's `ai_config`, validated, without the model."""
-    tools: tuple[str, ...] = ()
-    output_schema: dict[str, Any] | None = None
-    repair: int = 2
-    """How often an answer that does not fit `output_schema` may be asked for again."""
-    retry: Retry = Retry(max=3, delay=1.0, backoff=2.0, jitter=0.2, within=600.0)
-    """Tries of one turn after the first, where the model's provider fails."""
-    turns_max: int = 32
-    worker: str = ""
-    """Id of the worker it was asked on; empty if the agent names its model itself."""
-    currency: str = ""
-    """Of every cost in the exchange; empty in records from before it was kept."""
-    synthetic: bool = False
-    """No AI model was asked: nothing is paid, whatever was used."""
+__all__ = ["Backup", "Terms"]
 
 
 class SessionEvent(msgspec.Struct, frozen=True, array_like=True):
@@ -69,6 +47,12 @@ class CallSent(SessionEvent, frozen=True, tag=3):
     """What this request can use at most."""
     cost_bound: int | None = None
     model: str = ""
+    worker: str = ""
+    """Id of the worker whose key, prices and limits hold; empty if none is named."""
+    currency: str = ""
+    """Of its bound and its cost; empty in records from before it was kept."""
+    synthetic: bool = False
+    """No AI model is asked: nothing is paid, whatever is used."""
 
 
 class CallAnswered(SessionEvent, frozen=True, tag=4):
@@ -132,6 +116,55 @@ class ExchangeStopped(SessionEvent, frozen=True, tag=13):
     reason: str = "stop"
 
 
+class ToolStarted(SessionEvent, frozen=True, tag=14):
+    """A call that must not be made twice begins. If no result follows, nobody knows whether it took effect."""
+
+    call_id: str
+
+
+class ToolDeferred(SessionEvent, frozen=True, tag=15):
+    """The call did not begin after all: a person must say something first. It will be made again."""
+
+    call_id: str
+
+
+class ModelSwitched(SessionEvent, frozen=True, tag=16):
+    """The exchange goes on with a fallback model."""
+
+    model: str
+    place: int
+    """Its place in the agent's `fallback`, from 1."""
+    failure: Failure
+    """Why the model before it was given up, or is left alone."""
+    settings: dict[str, Any] = {}
+    worker: str = ""
+
+
+class HandedOff(SessionEvent, frozen=True, tag=17):
+    """The conversation goes on with another agent: by a tool's result, once its turn is over, or between two exchanges."""
+
+    call_id: str
+    """The tool call that asked for it; empty between exchanges."""
+    terms: Terms
+    message: str = ""
+    """What the new agent is told."""
+
+
+class ContextTrimmed(SessionEvent, frozen=True, tag=18):
+    """The model is no longer sent these messages; they stay on record."""
+
+    left_out: tuple[int, ...]
+    """Their places in what the model was sent so far, from 0."""
+    reason: str = ""
+
+
+class SummaryPlanned(SessionEvent, frozen=True, tag=19):
+    """The next request asks for a summary of these messages, to be sent in their place."""
+
+    left_out: tuple[int, ...]
+    reason: str = ""
+
+
 AnyEvent = (
     ExchangeStarted
     | ExchangeResumed
@@ -146,6 +179,12 @@ AnyEvent = (
     | ExchangeEnded
     | ExchangeFailed
     | ExchangeStopped
+    | ToolStarted
+    | ToolDeferred
+    | ModelSwitched
+    | HandedOff
+    | ContextTrimmed
+    | SummaryPlanned
 )
 
 
@@ -162,9 +201,6 @@ class Asked(NamedTuple):
 class Recovered(NamedTuple):
     """The record was read back: whatever seemed to be in progress is not."""
 
-    unrepeatable: frozenset[str] = frozenset()
-    """Names of tools that must not be called a second time."""
-
 
 class RequestPrepared(NamedTuple):
     """Nobody holds the loop back, and the budget has room for the bound."""
@@ -172,12 +208,33 @@ class RequestPrepared(NamedTuple):
     tokens_bound: int = 0
     cost_bound: int | None = None
     model: str = ""
+    worker: str = ""
+    currency: str = ""
+    synthetic: bool = False
 
 
 class RequestDenied(NamedTuple):
     """The request must not be sent at all (budget, credentials, files that cannot be read)."""
 
     failure: Failure
+
+
+class RequestWithheld(NamedTuple):
+    """The model is not asked now: its provider is known to be down, or it is left alone after a fallback."""
+
+    failure: Failure
+    wait: float
+    """Seconds until it may be asked."""
+    unavailable: frozenset[str] = frozenset()
+    """Fallback models that are no better off."""
+
+
+class ContextTooLong(NamedTuple):
+    """What would be sent does not fit the model's declared window."""
+
+    failure: Failure
+    keep: int
+    """Bytes of messages that would fit."""
 
 
 class AnswerArrived(NamedTuple):
@@ -200,6 +257,32 @@ class RequestFailed(NamedTuple):
     partial: str = ""
     usage: Usage | None = None
     cost: int | None = None
+    unavailable: frozenset[str] = frozenset()
+    """Fallback models that cannot be asked now either."""
+
+
+class ToolBegins(NamedTuple):
+    """A call that must not be made twice is about to be made."""
+
+    call_id: str
+
+
+class ToolWaits(NamedTuple):
+    """A person must say something before the call can be made."""
+
+    call_id: str
+
+
+class HandOffAsked(NamedTuple):
+    """A tool's result is that another agent goes on; with no `call_id`, somebody outside wants it."""
+
+    call_id: str
+    terms: Terms
+    message: str = ""
+
+
+class TimeOver(NamedTuple):
+    """The exchange's deadline has passed while its tools ran."""
 
 
 class ToolReturned(NamedTuple):
@@ -222,9 +305,15 @@ Input = (
     | Recovered
     | RequestPrepared
     | RequestDenied
+    | RequestWithheld
+    | ContextTooLong
     | AnswerArrived
     | RequestFailed
+    | ToolBegins
+    | ToolWaits
     | ToolReturned
+    | HandOffAsked
+    | TimeOver
     | StopRequested
     | TimePassed
 )

@@ -11,7 +11,8 @@ import msgspec
 
 from orchestrator.core.events import Failure
 from orchestrator.core.messages import Message, ToolCall, ToolResult, Usage
-from orchestrator.core.session_events import Terms
+from orchestrator.core.session_events import HandedOff
+from orchestrator.core.session_terms import Terms
 
 Phase = Literal["preparing", "calling", "deciding", "backing_off", "using_tools", "ended", "failed", "stopped"]
 
@@ -34,6 +35,14 @@ class Call(msgspec.Struct):
     cost: int | None = None
     charged: bool = True
     error: str = ""
+    agent: str = ""
+    """Who asked."""
+    worker: str = ""
+    """On which worker; empty if none is named."""
+    currency: str = ""
+    """Of `cost` and `cost_bound`; empty in records from before it was kept."""
+    synthetic: bool = False
+    """No AI model was asked: nothing was paid."""
 
     @property
     def tokens_counted(self) -> int:
@@ -54,11 +63,16 @@ class Call(msgspec.Struct):
 class Exchange(msgspec.Struct):
     key: str
     terms: Terms
+    """Those that hold now: another model's after a fallback, another agent's after a hand-off."""
     first_message: int
     """Where its prompt stands in the conversation."""
     first_call: int
     """Number of the first call since it was last asked for."""
     started_at: float
+    asked: Terms
+    """Those of the present agent on its own model: where it begins when it is asked again on purpose."""
+    first_context: int = 0
+    """Where its prompt stands in what the model is sent."""
     phase: Phase = "preparing"
     deadline: float | None = None
     turn: int = 1
@@ -79,6 +93,24 @@ class Exchange(msgspec.Struct):
     finish: str = ""
     model: str = ""
     """What answered last, in the provider's own words."""
+    place: int = 0
+    """0: the agent's own model is asked; n: its n-th fallback."""
+    begun: frozenset[str] = frozenset()
+    """Pending calls that must not be made twice and have been started."""
+    handoff: HandedOff | None = None
+    """Takes effect when the turn's calls are done."""
+    last_call: tuple[str, str] = ("", "")
+    """Name and arguments of the latest tool call."""
+    repeats: int = 0
+    """How often in a row that very call was asked for."""
+    warned: bool = False
+    """The model was told that it repeats itself."""
+    condensing: tuple[int, ...] = ()
+    """Places in the context whose summary is being asked for."""
+    summaries: int = 0
+    """Summaries that stand before the prompt's own text."""
+    left: bool = False
+    """The conversation went on with another agent; this one is not resumed."""
 
     @property
     def open(self) -> bool:
@@ -92,6 +124,15 @@ class Session(msgspec.Struct):
     last: int = 0
     """Number of the last event."""
     messages: list[Message] = []
+    """All that was said."""
+    context: list[Message] = []
+    """What of it the model is sent: less after an overflow, without foreign tool calls after a hand-off."""
+    agent: str = ""
+    """Whose tools the context may name: who was asked last."""
+    handover: str = ""
+    """What the agent before told this one; it goes before the next prompt."""
+    bytes_per_token: float = 3.0
+    """Of the context, as the provider counted the last request."""
     exchanges: dict[str, Exchange] = {}
     current: str = ""
     """Key of the latest exchange."""

@@ -35,6 +35,7 @@ from orchestrator.core.session_events import (
     StopRequested,
     Terms,
     TimePassed,
+    ToolBegins,
     ToolReturned,
     decode_events,
     encode_events,
@@ -174,12 +175,24 @@ def test_time_that_has_not_come_changes_nothing() -> None:
     assert world.give(TimePassed()) == []
 
 
-def test_what_the_provider_asks_to_wait_is_honoured() -> None:
+def test_what_the_provider_asks_to_wait_is_honoured_and_those_it_turned_away_come_back_one_by_one() -> None:
+    wakes = set()
+    for name in "abcdefgh":
+        world = World(name)
+        world.ask()
+        world.send()
+        world.fail(Failure("rate_limited", "slow down", None, 30.0))
+        wakes.add(next_wake(world.session))
+    assert len(wakes) == 8
+    assert all(1030 <= wake <= 1036 for wake in wakes if wake is not None)
+
+
+def test_the_spreading_of_waits_never_misses_the_deadline() -> None:
     world = World()
-    world.ask()
+    world.ask(deadline=1030.001)
     world.send()
     world.fail(Failure("rate_limited", "slow down", None, 30.0))
-    assert next_wake(world.session) == pytest.approx(1030)
+    assert next_wake(world.session) == 1030.0
 
 
 def test_a_wait_beyond_the_deadline_fails_at_once_with_the_cause() -> None:
@@ -292,8 +305,9 @@ def test_after_a_crash_only_tools_without_result_run_again_and_never_those_that_
     world.send()
     _call_tools(world, "one", "two", "three")
     world.give(ToolReturned("one", "1"))
+    world.give(ToolBegins("three"))
     again = world.crash()
-    again.give(Recovered(frozenset({"tool_three"})))
+    again.give(Recovered())
     assert wanted(again.session) == [CallTool("two")]
     again.give(ToolReturned("two", "2"))
     results: Any = again.session.messages[-1].parts

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from orchestrator import registry
 from orchestrator.ai.masking import masked_model
+from orchestrator.ai.prices import PriceBook
 from orchestrator.errors import NotFoundError
 from orchestrator.host.redact import Redactor
 from orchestrator.ports.chat_model import ChatModel, Provider, ProviderOptions
@@ -20,7 +21,16 @@ PACKAGE = "orchestrator.providers"
 class Tape(Protocol):
     """Records what models answer, or answers in their place."""
 
+    @property
+    def replaying(self) -> bool:
+        """No model is asked: nothing is spent, and no key is needed."""
+        ...
+
     def wrap(self, provider: str, model: str, open_model: Callable[[], ChatModel]) -> ChatModel: ...
+
+    def prices(self, book: PriceBook) -> PriceBook:
+        """A replay costs what it cost when it was recorded."""
+        ...
 
 
 class ProviderPool:
@@ -58,6 +68,8 @@ class ProviderPool:
         Its key is looked for the first time, and anew with `fresh`; that may take a while where a vault is asked. Raises
         CredentialsError where the place the worker names does not have it.
         """
+        if self.replaying:
+            return ProviderOptions(environ=self.environ)
         worker = worker or {}
         auth = worker.get("auth") or {}
         base_url = (worker.get("base_config") or {}).get("base_url")
@@ -72,6 +84,15 @@ class ProviderPool:
     def key(self, name: str, options: ProviderOptions) -> Secret | None:
         """The key that calls with these options go out with; None if there is none."""
         return options.key_from(*key_variables(self.provider(name)))
+
+    @property
+    def replaying(self) -> bool:
+        return self.tape is not None and self.tape.replaying
+
+    def prices(self, cost_metrics: Mapping[str, Any] | None) -> PriceBook:
+        """A worker's own prices, or the public list's. Raises UsageError for prices that are none."""
+        book = PriceBook(cost_metrics)
+        return book if self.tape is None else self.tape.prices(book)
 
     def open(self, name: str, model: str, options: ProviderOptions) -> ChatModel:
         """Raises NotFoundError for an unknown provider or model, CredentialsError naming the variable that is missing."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -60,6 +60,10 @@ class Adapters:
     """Whether closing the engine closes the journal."""
     old_processes_gone: Callable[[], None] = lambda: None
     """Waits until the processes of engines that died are gone, so that no attempt is repeated beside its old self (rule 14)."""
+    tape: Mapping[str, str] | None = None
+    """{mode: `record` or `replay`, file}: how runs meet their models here, as it stands on record with each of them."""
+    secrets_known: Callable[[Iterable[str]], None] = lambda values: None
+    """Told every value that must not reach a tape, before its run begins."""
     check_agents: Callable[[Plan], tuple[Secret, ...]] = lambda plan: ()
     """The keys that the plan's models will be asked with. Raises CredentialsError if one cannot be asked. May block."""
 
@@ -133,7 +137,7 @@ class Engine:
                 run_id=run_id,
                 plan_blob=self.journal.put_blob(encode_plan(plan)),
                 inputs=store(self.journal, given),
-                trigger={"kind": "manual", **(trigger or {})},
+                trigger={"kind": "manual", **(trigger or {}), **self._taped()},
                 project=str(self.adapters.project.root),
                 git=running.git_commit(),
                 reuse=store(self.journal, reused) if reused else None,
@@ -164,14 +168,29 @@ class Engine:
                     f"run {run_id} is over ({state.status})",
                     help=f"`whisper-flow rerun {run_id}` makes a new run of it",
                 )
-            credentials = await self.credentials_of(plan)
             assert state.start is not None
+            self._refuse_other_tape(run_id, state.start.trigger.get("tape"))
+            credentials = await self.credentials_of(plan)
             await asyncio.to_thread(self.adapters.old_processes_gone)
             running.recovered(state, load(self.journal, state.start.inputs), credentials)
         except BaseException:
             running.release()
             raise
         return await self._drive(running, [Recovered(admission.driver_name()), *running.first], park=park)
+
+    def _taped(self) -> dict[str, JSON]:
+        return {"tape": dict(self.adapters.tape)} if self.adapters.tape else {}
+
+    def _refuse_other_tape(self, run_id: str, tape: Mapping[str, JSON] | None) -> None:
+        """A replay that went on without its tape would ask models, and pay them. Raises UsageError."""
+        own = self.adapters.tape or {}
+        replayed = (tape or {}).get("mode") == "replay"
+        if replayed != (own.get("mode") == "replay"):
+            said = f"replays {tape['file']}" if replayed and tape else "asks its models for real"
+            raise UsageError(
+                f"run {run_id} {said}, and can only go on like that",
+                help=f"`whisper-flow resume {run_id}`, or `ExecutionEngine(tape=…)`",
+            )
 
     async def _drive(self, running: Running, first: list[Any], *, park: bool) -> RunHandle:
         self._runs[running.run_id] = running
@@ -308,7 +327,9 @@ class Engine:
         """The plan's secrets and its models' keys, read now and off the loop: a vault may be asked. Raises CredentialsError."""
         if not plan.secrets and not plan.agents:
             return Credentials()
-        return await asyncio.to_thread(self._look_for_credentials, plan)
+        found = await asyncio.to_thread(self._look_for_credentials, plan)
+        self.adapters.secrets_known(found.masked)
+        return found
 
     def _look_for_credentials(self, plan: Plan) -> Credentials:
         keys = tuple(key.reveal() for key in self.adapters.check_agents(plan))

@@ -52,6 +52,11 @@ class TapePlayer:
             if entry.playable:
                 self._lanes[(*entry.lane, entry.key)].append(entry)
 
+    @property
+    def virtual(self) -> bool:
+        """Whether what was waited for passes at once."""
+        return self.speed == "virtual"
+
     def wrap(self, provider: str, model: str, open_model: Callable[[], ChatModel]) -> ChatModel:
         return _PlayedModel(self, provider, self._synthetic(provider, model))
 

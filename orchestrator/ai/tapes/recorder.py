@@ -46,6 +46,7 @@ class TapeRecorder:
     """
 
     replaying: Final = False
+    virtual: Final = False
 
     def __init__(
         self,

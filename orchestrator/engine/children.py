@@ -11,7 +11,7 @@ from orchestrator.engine.actor import ABANDONED
 from orchestrator.engine.fold import fold, pinned_plan
 from orchestrator.engine.views import RunResult
 from orchestrator.errors import ErrorType, JournalError, TaskError, WhisperFlowError
-from orchestrator.ports.services import ChildResult
+from orchestrator.ports.services import ChildResult, WorkflowFace
 
 if TYPE_CHECKING:
     from orchestrator.engine.engine import Engine
@@ -46,6 +46,13 @@ class ChildRuns:
         except asyncio.CancelledError as cut:
             self._let_go(run_id, parent_run, abandoned=ABANDONED in cut.args)
             raise
+
+    def face(self, workflow: str, *, parent_run: str) -> WorkflowFace:
+        """As the caller's pinned plan has it. Raises TaskError `tool`."""
+        plan = pinned_plan(self._engine.journal, parent_run).children.get(workflow)
+        if plan is None:
+            raise TaskError("tool", f"the running plan does not hold the workflow {workflow!r}")
+        return WorkflowFace(name=plan.name, description=plan.description, inputs=plan.inputs, required=plan.required)
 
     async def _driven(
         self, run_id: str, workflow: str, inputs: dict[str, JSON], parent_run: str, key: str, *, known: bool

@@ -25,6 +25,36 @@ class ProcessResult:
     """What a `call_python` worker answered; None if it ended without an answer."""
 
 
+class OpenProcess(Protocol):
+    """A process that stays, to be talked with over its standard input and output."""
+
+    @property
+    def alive(self) -> bool:
+        """False once it and all it started are gone."""
+        ...
+
+    @property
+    def failure(self) -> OSError | None:
+        """Why it could not be started at all."""
+        ...
+
+    async def read(self) -> bytes:
+        """What it wrote since; empty once it has closed its output. One reader at a time."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Raises BrokenPipeError if nobody reads it any more."""
+        ...
+
+    def complaint(self) -> bytes:
+        """The end of what it wrote to its standard error, secrets masked."""
+        ...
+
+    async def leave(self) -> None:
+        """Close its input, give it a moment, then end it with all it started. Idempotent."""
+        ...
+
+
 class Processes(Protocol):
     """Every process of an engine, started by one reaper that ends all descendants when told or when we die."""
 
@@ -72,6 +102,14 @@ class Processes(Protocol):
         """
         ...
 
+    async def open(
+        self, argv: list[str], *, env: Mapping[str, str], cwd: Path, secrets: Iterable[str] = ()
+    ) -> OpenProcess:
+        """Start a process that stays until it leaves, we close, or we die; it ends with all its descendants. Returns at once:
+        a start that fails shows as the end of its output, and in `failure`.
+        """
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -112,6 +150,19 @@ class Runs(Protocol):
     async def call(
         self, workflow: str, inputs: dict[str, JSON], *, parent_run: str, key: str, detach: bool
     ) -> ChildResult: ...
+
+    def face(self, workflow: str, *, parent_run: str) -> WorkflowFace:
+        """What a workflow says of itself to whoever calls it. TaskError `tool` if the caller's plan does not hold it."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True, frozen=True)
+class WorkflowFace:
+    name: str
+    description: str
+    inputs: Mapping[str, dict[str, JSON]]
+    """Name → JSON Schema."""
+    required: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True, frozen=True)

@@ -1,0 +1,110 @@
+"""Where file tools may go: the declared roots, links resolved, and never into what is hidden.
+
+A path is taken from the task's working folder, resolved with all its links, and must end up inside a root. Names such as
+`.git` below a root are hidden; a root that itself lies in such a folder says that it is meant.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from orchestrator.errors import TaskError
+from orchestrator.ports.tool import ToolContext
+
+JSON = Any
+
+HIDDEN: Final = frozenset({".git", ".whisper-flow", ".env"})
+
+
+@dataclass(slots=True, frozen=True)
+class Root:
+    path: Path
+    """Absolute, links resolved."""
+    write: bool = True
+
+
+@dataclass(slots=True, frozen=True)
+class Places:
+    roots: tuple[Root, ...]
+    """The deepest first: the nearest root decides."""
+    cwd: Path
+    """Absolute, links resolved; relative paths start here, and paths are shown from here."""
+    state: Path
+    """Where runs are recorded: hidden wherever it is."""
+
+    def find(self, said: str, *, write: bool = False) -> Path:
+        """The real path of what a model named; it need not exist. Raises TaskError `denied`, which shows no content."""
+        if "\0" in said:
+            raise TaskError("invalid_input", "a path holds a zero character")
+        if said == "~" or said.startswith("~/"):
+            raise TaskError("denied", f"{said!r}: paths start at the working folder, there is no home folder")
+        try:
+            real = (self.cwd / said).resolve()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise TaskError("invalid_input", f"{said[:200]!r} is no usable path") from error
+        root = self.root_of(real)
+        if root is None:
+            raise TaskError("denied", f"{said!r} is outside the folders these tools may use ({self.named()})")
+        if self.is_hidden(real, root):
+            raise TaskError("denied", f"{said!r} is closed to these tools")
+        if write and not root.write:
+            raise TaskError("denied", f"{said!r} may be read, not changed")
+        return real
+
+    def root_of(self, real: Path) -> Root | None:
+        return next((root for root in self.roots if real == root.path or root.path in real.parents), None)
+
+    def is_hidden(self, real: Path, root: Root) -> bool:
+        if real == self.state or self.state in real.parents:
+            # A root inside the state folder says that it is meant.
+            return not (self.state == root.path or self.state in root.path.parents)
+        return any(is_hidden_name(part) for part in real.relative_to(root.path).parts)
+
+    def shown(self, real: Path) -> str:
+        """The path as the model may use it again: from the working folder where that is near, else whole."""
+        if real == self.cwd or self.cwd in real.parents:
+            return real.relative_to(self.cwd).as_posix()
+        near = os.path.relpath(real, self.cwd)
+        return near if near.count("..") <= 3 and (self.cwd / near).resolve() == real else str(real)
+
+    def named(self) -> str:
+        return ", ".join(self.shown(root.path) for root in self.roots)
+
+
+def is_hidden_name(name: str) -> bool:
+    """Whatever the file system makes of case; `.env.local` holds secrets as `.env` does, `.env.example` none."""
+    plain = name.casefold()
+    if plain.startswith(".env."):
+        return not plain.endswith((".example", ".sample", ".template"))
+    return plain in HIDDEN
+
+
+def places_of(context: ToolContext) -> Places:
+    """By `tools: {files: {roots: [path | {path, write}]}}`; the project if nothing is said."""
+    settings = context.settings.get("files") or {}
+    project = context.project.resolve()
+    roots = [_root(project, said) for said in settings.get("roots") or (".",)]
+    roots.sort(key=lambda root: -len(root.path.parts))
+    return Places(tuple(roots), context.cwd.resolve(), state_of(context).resolve())
+
+
+def state_of(context: ToolContext) -> Path:
+    """The state folder: a run's own folder is `runs/ID` in it."""
+    return context.run_dir.parent.parent
+
+
+def _root(project: Path, said: JSON) -> Root:
+    path, write = (said["path"], bool(said.get("write", True))) if isinstance(said, dict) else (said, True)
+    return Root((project / Path(str(path)).expanduser()).resolve(), write)
+
+
+def visible(entries: Iterable[os.DirEntry[str]], places: Places, folder: Path) -> list[os.DirEntry[str]]:
+    """What of a folder's entries these tools may show, by name. Links are shown, not followed."""
+    root = places.root_of(folder)
+    assert root is not None, "only folders that were found are listed"
+    kept = [entry for entry in entries if not places.is_hidden(folder / entry.name, root)]
+    return sorted(kept, key=lambda entry: entry.name)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestrator.errors import TaskError
+from orchestrator.host.open_process import OpenProcess
 from orchestrator.host.python_spawner import PythonSpawner
 from orchestrator.host.reaper_link import ReaperLink, start_reaper
 from orchestrator.host.redact import Redactor
@@ -23,6 +24,8 @@ from orchestrator.host.running_process import Outputs, RunningProcess
 from orchestrator.host.supervisor import frame
 from orchestrator.ports.services import ProcessResult
 
+COMPLAINT: Final = 16 * 1024
+"""Bytes of a staying process's standard error that are kept."""
 KEEP: Final = 8 * 1024 * 1024
 LOG_LIMIT: Final = 64 * 1024 * 1024
 GRACE_S: Final = 2.0
@@ -88,6 +91,20 @@ class ReapedProcesses:
         request["cwd"] = _whole(cwd)
         outputs = Outputs(Redactor(secrets), keep, log_dir, self._log_limit, on_output)
         return await self._perform(request, outputs, stdin=b"", timeout=timeout, python=True)
+
+    async def open(
+        self, argv: list[str], *, env: Mapping[str, str], cwd: Path, secrets: Iterable[str] = ()
+    ) -> OpenProcess:
+        request: dict[str, Any] = {"argv": list(argv), "env": dict(env), "cwd": _whole(cwd)}
+        request |= {"due": None, "grace": self._grace}
+        process = OpenProcess(Outputs(Redactor(secrets), COMPLAINT, None, 0, None))
+        try:
+            self._hand_over(process)
+        except BaseException:
+            process.close()
+            raise
+        process.watch(frame(request), request)
+        return process
 
     async def close(self) -> None:
         """End every process that still runs and the reaper itself; returns when they are gone. Idempotent."""

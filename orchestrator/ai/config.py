@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from orchestrator.core.session_terms import IDENTICAL_MAX, Overflow
 from orchestrator.errors import UsageError
 from orchestrator.ports.chat_model import parse_model
 
@@ -30,7 +31,15 @@ class AILoopConfig:
     retry_delay: float = 1.0
     """Seconds before the first of them; it doubles, and is never less than what the provider asks for."""
     max_turns: int = 32
-    """Most answers of the model to one prompt, tool calls and repairs included."""
+    """Most answers of the model to one prompt, tool calls, repairs and summaries included."""
+    max_time: float | None = None
+    """Seconds for one prompt, from when it is asked or goes on; waiting for a person does not count."""
+    max_identical_calls: int = IDENTICAL_MAX
+    """Most calls of one tool with the same arguments in a row; the model is told once, then it fails as `budget`."""
+    on_overflow: Overflow = "fail"
+    """What happens when the conversation is too long for the model: fail, leave out the oldest, or have it summed up."""
+    context_window: int | None = None
+    """Tokens that the model takes, question and answer together; None: only its provider knows."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Everything else the provider knows: `top_p`, `seed`, `stop`, … and the keys of `extra`."""
 
@@ -45,6 +54,11 @@ class AILoopConfig:
         _within("retries", self.retries, 0, 100)
         _within("retry_delay", self.retry_delay, 0, None)
         _within("max_turns", self.max_turns, 1, 10_000)
+        _within("max_time", self.max_time, 0.001, None)
+        _within("max_identical_calls", self.max_identical_calls, 1, None)
+        _within("context_window", self.context_window, 256, None)
+        if self.on_overflow not in get_args(Overflow):
+            raise UsageError(f"`on_overflow` must be one of {', '.join(get_args(Overflow))}, got {self.on_overflow!r}")
 
     @property
     def provider(self) -> str:
@@ -71,7 +85,12 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "retries": (int,),
     "retry_delay": (int, float),
     "max_turns": (int,),
+    "max_time": (int, float),
+    "max_identical_calls": (int,),
+    "on_overflow": (str,),
+    "context_window": (int,),
 }
+_DURATIONS: Final = frozenset({"timeout", "retry_delay", "max_time"})
 
 
 def loop_config(
@@ -104,19 +123,19 @@ def loop_config(
 
 
 def _typed(key: str, value: Any) -> Any:
-    if key == "timeout" and isinstance(value, str):
-        return _seconds(value)
+    if key in _DURATIONS and isinstance(value, str):
+        return _seconds(key, value)
     if isinstance(value, bool) or not isinstance(value, _TYPES[key]):
         raise UsageError(f"`{key}` must be {_words(_TYPES[key])}, got {value!r}")
     return value
 
 
-def _seconds(text: str) -> float:
+def _seconds(key: str, text: str) -> float:
     units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
     unit = text.lstrip("0123456789.")
     if unit in units and text != unit:
         return float(text[: -len(unit)]) * units[unit]
-    raise UsageError(f"`timeout` must be a duration, got {text!r}", help="for example `90s`")
+    raise UsageError(f"`{key}` must be a duration, got {text!r}", help="for example `90s`")
 
 
 def _words(types: tuple[type, ...]) -> str:

@@ -52,6 +52,10 @@ class LoopVoice:
         if task_id is not None:
             self._who["task_id"] = task_id
 
+    def as_agent(self, agent_id: str) -> None:
+        """Another agent speaks from now on."""
+        self._who["agent_id"] = agent_id
+
     def _tell(self, event: str, **payload: JSON) -> None:
         if event in self._delegates.wanted:
             self._delegates.notify(event, self._sender, **self._who, **payload)

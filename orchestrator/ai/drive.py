@@ -3,56 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Final
 
+from orchestrator.ai.announce import Announcer
 from orchestrator.ai.answer import Answer, Assembly, Interruptible
-from orchestrator.ai.budgets import Budgets
-from orchestrator.ai.delegation import LoopVoice
-from orchestrator.ai.output import check, read_output
+from orchestrator.ai.breaker import COUNTED
+from orchestrator.ai.config import TIMEOUT_S
+from orchestrator.ai.output import read_output
+from orchestrator.ai.overflow import too_long
 from orchestrator.ai.prepare import Preparation
-from orchestrator.ai.prices import PriceBook
 from orchestrator.ai.record import SessionRecord
-from orchestrator.core.budget import Account, amount
+from orchestrator.ai.seats import breaker_key, same_provider
+from orchestrator.ai.surroundings import Surroundings
+from orchestrator.ai.tool_calls import ToolCalls
 from orchestrator.core.events import Failure
-from orchestrator.core.messages import ToolCall
-from orchestrator.core.session import decide, next_wake, wanted
+from orchestrator.core.session import decide, next_model, next_wake, wanted
 from orchestrator.core.session_events import (
     AnswerArrived,
     CallModel,
     CallTool,
     Input,
+    ModelSwitched,
     PrepareRequest,
     RequestDenied,
     RequestFailed,
+    RequestWithheld,
     StopRequested,
     TimePassed,
-    ToolReturned,
 )
 from orchestrator.core.session_state import Exchange, Session
-from orchestrator.errors import TaskError
-from orchestrator.ports.chat_model import ChatModel, ChatModelError, ChatRequest
-from orchestrator.ports.clock import Clock
-from orchestrator.ports.tool import Tool
+from orchestrator.errors import CredentialsError, TaskError, UsageError
+from orchestrator.ports.chat_model import ChatModelError, ChatRequest
+
+__all__ = ["Drive", "Surroundings"]
 
 LOOK_S: Final = 0.25
 """How often a held or silent loop looks whether it may go on or should stop."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Surroundings:
-    """What a loop works with; the same for all its exchanges."""
-
-    model: ChatModel
-    voice: LoopVoice
-    prices: PriceBook
-    budgets: Budgets
-    accounts: tuple[Account, ...]
-    clock: Clock
-    sleep: Callable[[float], Awaitable[None]]
-    tools: Mapping[str, Tool]
 
 
 class Drive:
@@ -65,14 +52,13 @@ class Drive:
         *,
         publish: Callable[[str, dict[str, Any]], None],
         control: Callable[[], str | None],
-        timeout: float,
     ) -> None:
         self._around = around
         self._record = record
         self._publish = publish
         self._control = control
-        self._timeout = timeout
         self._request: ChatRequest | None = None
+        self._announcer = Announcer(around, record, self._notice)
         self._preparation = Preparation(around, record, self._notice)
         self._call: Interruptible | None = None
         self._arriving: Assembly | None = None
@@ -82,6 +68,9 @@ class Drive:
         self._held = False
         self._changed = asyncio.Event()
         """Set when somebody stopped, held or released the loop: whoever waits looks again."""
+        self._tools = ToolCalls(
+            around, record, tell=self._tell, publish=publish, stopped=self._stopping, changed=self._changed
+        )
 
     @property
     def session(self) -> Session:
@@ -89,7 +78,7 @@ class Drive:
 
     @property
     def _partial(self) -> str:
-        return self._arriving.text if self._arriving is not None else ""
+        return self._arriving.text if self._arriving is not None and not self.exchange.condensing else ""
 
     @property
     def exchange(self) -> Exchange:
@@ -112,7 +101,8 @@ class Drive:
     # The loop
 
     async def run(self) -> None:
-        """Until the exchange is over and its end durable. Raises JournalError; a cancellation is recorded, then goes on."""
+        """Until the exchange is over and its end durable. Raises JournalError, and PersonNeeded with the exchange left open; a
+        cancellation is recorded, then goes on."""
         try:
             while self.exchange.open:
                 await self._step()
@@ -121,24 +111,48 @@ class Drive:
             await self._record.commit()
             raise
         await self._record.commit()
+        self._announcer.tell_news()
 
     async def _step(self) -> None:
-        effects = wanted(self.session)
+        if self._announcer.news:
+            await self._record.commit()
+            self._announcer.tell_news()
         if self._stop is not None:
             self._tell(StopRequested(self._partial, self._stop))
             return
-        match effects:
+        match wanted(self.session):
             case [PrepareRequest()]:
                 self._tell(await self._prepare())
             case [CallModel(number)]:
                 await self._ask_model(number)
             case [CallTool(), *_]:
-                await self._use_tools()
+                await self._take_seat()
+                await self._tools.make()
             case _:
                 await self._back_off()
 
     def _tell(self, given: Input) -> None:
-        self._record.note(decide(self.session, given, self._around.clock.now()))
+        events = decide(self.session, given, self._around.clock.now())
+        for event in events:
+            if isinstance(event, ModelSwitched) and not isinstance(given, RequestWithheld):
+                # Withheld ones are left alone already, or their breaker looks after them.
+                terms = self.exchange.terms
+                self._around.cooldowns.begin(self._around.seat.who, terms.model, terms.cooldown, event.failure)
+        self._announcer.note(events)
+        self._record.note(events)
+
+    async def _take_seat(self) -> None:
+        """Sit where the exchange's terms say. Raises TaskError if that agent or model is not to be had."""
+        terms, around = self.exchange.terms, self._around
+        if around.seat.agent == terms.agent and around.seat.config.model == terms.model:
+            return
+        try:
+            around.seat = await around.seats.of(terms)
+        except CredentialsError as error:
+            raise TaskError("auth", error.message, help=error.help) from error
+        except UsageError as error:
+            raise TaskError("invalid_input", error.message, help=error.help) from error
+        around.voice.as_agent(terms.agent)
 
     # Before a request
 
@@ -146,23 +160,64 @@ class Drive:
         exchange, around = self.exchange, self._around
         while await self._must_hold():
             await self._until_changed(LOOK_S)
-        if (reason := self._stopping()) is not None:
+        if (reason := self._stop_reason()) is not None:
             return StopRequested(self._partial, reason)
         if exchange.deadline is not None and around.clock.now() >= exchange.deadline:
             return RequestDenied(Failure("timeout", "the time for this task was over before the next model request"))
         try:
+            await self._take_seat()
+            if (otherwise := self._not_now() or self._too_long()) is not None:
+                return otherwise
             self._request = await self._preparation.request(self._time_left())
         except TaskError as error:
             around.voice.failed(error.type, error.message)
             return RequestDenied(Failure(error.type, error.message, error.help))
-        if (reason := self._stopping()) is not None:
+        if (reason := self._stop_reason()) is not None:
             self._preparation.withdraw()
             return StopRequested(self._partial, reason)
+        if wait := around.breaker.admit():
+            self._preparation.withdraw()
+            return self._broken(wait)
         return self._preparation.prepared()
 
-    def _stopping(self) -> str | None:
+    def _not_now(self) -> RequestWithheld | None:
+        """Whether the model is left alone after a fallback, or its provider known to be down."""
+        exchange, around = self.exchange, self._around
+        if (why := around.cooldowns.why(around.seat.who, exchange.terms.model)) is not None:
+            unavailable = self._unavailable()
+            if next_model(exchange, why, unavailable) is not None:
+                return RequestWithheld(why, 0.0, unavailable)
+        wait = around.breaker.wait()
+        return self._broken(wait) if wait else None
+
+    def _broken(self, wait: float) -> RequestWithheld:
+        key, error = self._around.seat.breaker, self._around.breaker.last_error
+        self._announcer.breaker(key, wait)
+        return RequestWithheld(
+            Failure("outage", f"{key} did not answer lately ({error}); it is asked again in {wait:.0f} s", None, wait),
+            wait,
+            self._unavailable(),
+        )
+
+    def _unavailable(self) -> frozenset[str]:
+        """Fallback models that are left alone or whose provider is down."""
+        around, seat = self._around, self._around.seat
+        found: set[str] = set()
+        for backup in self.exchange.terms.fallback:
+            key = breaker_key(backup.model, seat.worker if same_provider(seat, backup.model) else None)
+            if around.cooldowns.why(seat.who, backup.model) is not None or around.breakers.of(key).wait():
+                found.add(backup.model)
+        return frozenset(found)
+
+    def _too_long(self) -> Input | None:
+        return too_long(self.session, self.exchange, [tool.spec for tool in self._around.tools.values()])
+
+    def _stop_reason(self) -> str | None:
         """Why the loop is to stop, looked at anew: it changes while we wait."""
         return self._stop
+
+    def _stopping(self) -> bool:
+        return self._stop is not None
 
     async def _must_hold(self) -> bool:
         """True while somebody asks for a pause; notes a stop that somebody asks for."""
@@ -189,15 +244,36 @@ class Drive:
         finally:
             # Cut off here, it may have been paid for: it counts as its bound.
             self._preparation.settle(given)
+            self._learn(given)
+        summary = bool(self.exchange.condensing)
         self._tell(given)
         if not around.model.synthetic:
             await self._record.commit()
-        self._report(given)
+        self._announcer.answered(given, None if summary else self._seq)
+
+    def _learn(self, given: Input) -> None:
+        """Tell the provider's circuit breaker what came of a request."""
+        breaker = self._around.breaker
+        match given:
+            case AnswerArrived():
+                breaker.succeeded()
+            case RequestFailed(failure=failure) if failure.type not in COUNTED:
+                breaker.succeeded()
+            case RequestFailed(failure=failure) if failure.type == "timeout" and self._cut_short:
+                # Our own deadline says nothing about the provider.
+                breaker.released()
+            case RequestFailed(failure=failure):
+                if breaker.failed(failure.message):
+                    self._announcer.breaker(self._around.seat.breaker, breaker.wait())
+            case _:
+                breaker.released()
 
     async def _answer_to(self, request: ChatRequest, number: int) -> AnswerArrived | RequestFailed | StopRequested:
         self._seq = 0
         self._arriving = assembly = Assembly(on_text=self._text_arrived, on_notice=self._notice)
-        self._call = Interruptible(self._time_left())
+        limit = self._time_left()
+        self._cut_short = limit < self._timeout
+        self._call = Interruptible(limit)
         self._watch = asyncio.get_running_loop().call_later(LOOK_S, self._look)
         try:
             await self._call.run(self._around.model, request, assembly)
@@ -205,7 +281,7 @@ class Drive:
             self._arriving = None
             return given
         except InterruptedError:
-            return StopRequested(assembly.text, self._stop or "stop")
+            return StopRequested(self._partial, self._stop or "stop")
         except ChatModelError as error:
             return await self._request_failed(error, assembly, number)
         finally:
@@ -221,7 +297,7 @@ class Drive:
     async def _arrived(self, answer: Answer, number: int) -> AnswerArrived:
         schema = self.exchange.terms.output_schema
         problems: tuple[str, ...] = ()
-        if schema is not None and not answer.message.tool_calls:
+        if schema is not None and not answer.message.tool_calls and not self.exchange.condensing:
             problems = read_output(answer.message.text, schema).problems
         cost = None if self._around.model.synthetic else await self._preparation.cost(answer.usage)
         return AnswerArrived(number, answer.message, answer.finish, answer.usage, cost, answer.model, problems)
@@ -231,68 +307,9 @@ class Drive:
         if usage is not None and not self._around.model.synthetic:
             cost = await self._preparation.cost(usage)
         failure = Failure(error.type, error.message, error.help, error.retry_after)
-        return RequestFailed(number, failure, error.retryable, error.charged, assembly.text, usage, cost)
-
-    def _report(self, given: Input) -> None:
-        """Tell the delegates what is on record now."""
-        voice, exchange = self._around.voice, self.exchange
-        if isinstance(given, AnswerArrived):
-            cost = amount(given.cost) if given.cost is not None else None
-            synthetic = self._around.model.synthetic
-            voice.chunk_received("", self._seq, final=True)
-            voice.response_received(given.message, given.finish, given.usage, cost, exchange.terms.model, synthetic)
-            if exchange.phase == "preparing":
-                self._notice(f"the answer does not fit `output`, asking again: {'; '.join(given.problems)}")
-                voice.step("repair", problems=list(given.problems), repairs=exchange.repairs)
-        elif isinstance(given, RequestFailed):
-            voice.failed(given.failure.type, given.failure.message)
-            if exchange.wake_at is not None:
-                wait = max(exchange.wake_at - self._around.clock.now(), 0.0)
-                self._notice(f"{given.failure.type}: {given.failure.message}; trying again in {wait:.1f} s")
-                voice.step("retry", error_type=given.failure.type, seconds=round(wait, 3), tries=exchange.tries)
-
-    # Tools
-
-    async def _use_tools(self) -> None:
-        await self._record.commit()
-        running = {
-            asyncio.create_task(self._use_tool(call), name=f"tool {call.name}"): call for call in self.exchange.pending
-        }
-        self._changed.clear()
-        stopped = asyncio.create_task(self._changed.wait(), name="loop stopped")
-        try:
-            while running and self._stop is None:
-                done, _ = await asyncio.wait([*running, stopped], return_when=asyncio.FIRST_COMPLETED)
-                for task in done - {stopped}:
-                    del running[task]  # type: ignore[arg-type]
-                    self._tell(task.result())  # type: ignore[arg-type]
-                await self._record.commit()
-                if stopped in done and self._stop is None:
-                    self._changed.clear()
-                    stopped = asyncio.create_task(self._changed.wait(), name="loop stopped")
-        finally:
-            for task in (*running, stopped):
-                task.cancel()
-            await asyncio.gather(*running, stopped, return_exceptions=True)
-
-    async def _use_tool(self, call: ToolCall) -> ToolReturned:
-        arguments = json.loads(call.arguments)
-        self._around.voice.tool_call(call, arguments)
-        self._publish("tool", {"name": call.name, "arguments": arguments, "call_id": call.id})
-        tool = self._around.tools.get(call.name)
-        if tool is None or call.name not in self.exchange.terms.tools:
-            return ToolReturned(call.id, f"there is no tool named {call.name!r}", True)
-        if problems := check(arguments, tool.spec.parameters):
-            return ToolReturned(call.id, f"these arguments do not fit: {'; '.join(problems)}", True)
-        try:
-            value = await tool.call(arguments, call.id)
-        except TaskError as error:
-            return ToolReturned(call.id, f"{error.type}: {error.message}", True)
-        except Exception as error:  # noqa: BLE001 - a tool's own mistake is the model's to work around, and is told
-            self._around.voice.failed("tool", f"{call.name}: {error!r}")
-            return ToolReturned(call.id, f"the tool failed: {type(error).__name__}: {error}", True)
-        self._around.voice.step("tool", tool=call.name)
-        return ToolReturned(call.id, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        return RequestFailed(
+            number, failure, error.retryable, error.charged, assembly.text, usage, cost, self._unavailable()
+        )
 
     # Waiting
 
@@ -314,6 +331,10 @@ class Drive:
             slept.cancel()
             changed.cancel()
 
+    @property
+    def _timeout(self) -> float:
+        return float(self.exchange.terms.settings.get("timeout", TIMEOUT_S))
+
     def _time_left(self) -> float:
         deadline = self.exchange.deadline
         if deadline is None:
@@ -322,9 +343,10 @@ class Drive:
 
     def _text_arrived(self, text: str) -> None:
         terms = self.exchange.terms
-        self._publish("chunk", {"agent": terms.agent, "model": terms.model, "text": text, "seq": self._seq})
-        self._around.voice.chunk_received(text, self._seq)
-        self._seq += 1
+        if not self.exchange.condensing:
+            self._publish("chunk", {"agent": terms.agent, "model": terms.model, "text": text, "seq": self._seq})
+            self._around.voice.chunk_received(text, self._seq)
+            self._seq += 1
         if self._control() == "stop":
             self.stop("stop")
 

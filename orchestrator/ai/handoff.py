@@ -5,10 +5,11 @@ A tool that wants it returns `HandOff(agent_id, message)` from its `call`. The l
 1. finds the agent's seat through the callable it was made with (`AILoopFactory.create(..., agents=find)`; `find(agent_id)` is a
    coroutine function that returns what `AILoopFactory.seat(...)` makes). What it raises (NotFoundError, UsageError,
    CredentialsError, TaskError) goes back to the model as the call's error, and the old agent goes on;
-2. waits for the other calls of the same turn. Of several hand-offs in one turn the first in the model's order holds; the others
-   are told to the record as not done;
+2. waits for the other calls of the same turn. Of several hand-offs in one turn the first to come back holds; the others stand
+   on record as not done;
 3. records `HandedOff` and asks the next request under the new agent's terms: its model, settings, instructions, tools, fallback
-   and limits. The prompt, `output_schema`, `repair` and the deadline stay those of the question; turns are counted on.
+   and overflow policy. The prompt, the question's own instructions, `output_schema`, `repair`, `max_turns`, the deadline
+   and the budgets stay those of the question; turns are counted on, so two agents cannot hand over to each other for ever.
 
 What the new agent sees: everything that was said, as plain messages (the texts of user and assistant, and files), without one
 tool call or result, since it may not know those tools. What the old agent's tools gave since the question was asked stands as

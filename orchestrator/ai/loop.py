@@ -9,23 +9,24 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.ai.breaker import Breakers
 from orchestrator.ai.budgets import Budgets
 from orchestrator.ai.config import AILoopConfig
 from orchestrator.ai.delegation import LoopDelegates, LoopVoice
-from orchestrator.ai.drive import Drive, Surroundings
+from orchestrator.ai.drive import Drive
+from orchestrator.ai.fallback import Cooldowns
 from orchestrator.ai.output import read_output
-from orchestrator.ai.prices import PriceBook
 from orchestrator.ai.record import SessionRecord
+from orchestrator.ai.seats import Seat, Seats, asked_terms
+from orchestrator.ai.surroundings import Surroundings
 from orchestrator.core.budget import Account, amount
 from orchestrator.core.messages import File, Image, Message, Usage, user
-from orchestrator.core.plan import Retry
 from orchestrator.core.session import decide
-from orchestrator.core.session_events import Asked, Recovered, Terms
+from orchestrator.core.session_events import Asked, HandOffAsked, Recovered, Terms
 from orchestrator.core.session_state import Exchange, Session, usage_since_asked
 from orchestrator.errors import TaskError, UsageError
-from orchestrator.ports.chat_model import ChatModel, parse_model
 from orchestrator.ports.clock import Clock
-from orchestrator.ports.tool import Tool
+from orchestrator.ports.tool import ChildParked, PersonNeeded
 
 
 @dataclass(slots=True, kw_only=True, frozen=True)
@@ -45,6 +46,8 @@ class LoopAnswer:
     """None: nothing was paid, or the price is unknown."""
     currency: str
     synthetic: bool
+    agent: str = ""
+    """Who answered: another one than was asked, if the conversation was handed over."""
 
 
 class AILoop:
@@ -55,27 +58,21 @@ class AILoop:
 
     def __init__(
         self,
-        agent_id: str,
-        config: AILoopConfig,
+        seat: Seat,
         *,
-        model: ChatModel,
+        seats: Seats,
         open_record: Callable[[], SessionRecord],
         delegates: LoopDelegates,
         clock: Clock,
-        prices: PriceBook,
         budgets: Budgets,
+        breakers: Breakers,
+        cooldowns: Cooldowns,
         accounts: Iterable[Account] = (),
-        tools: Iterable[Tool] = (),
-        instructions: str = "",
-        worker: str = "",
         run_id: str = "",
         task_id: str = "",
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.agent_id = agent_id
-        self.config = config
-        self.instructions = instructions
-        self.worker = worker
+        self._seat = seat
         self.delegate_manager = delegates
         self._open_record = open_record
         self._record: SessionRecord | None = None
@@ -86,15 +83,35 @@ class AILoop:
         self._closed = False
         self._began = False
         self._around = Surroundings(
-            model=model,
-            voice=LoopVoice(delegates, self, run_id=run_id, task_id=task_id, agent_id=agent_id),
-            prices=prices,
+            seat=seat,
+            seats=seats,
+            voice=LoopVoice(delegates, self, run_id=run_id, task_id=task_id, agent_id=seat.agent),
             budgets=budgets,
+            breakers=breakers,
+            cooldowns=cooldowns,
             accounts=tuple(accounts),
             clock=clock,
             sleep=sleep,
-            tools={tool.spec.name: tool for tool in tools},
         )
+
+    @property
+    def agent_id(self) -> str:
+        """Whom the next question goes to."""
+        return self._seat.agent
+
+    @property
+    def config(self) -> AILoopConfig:
+        """What the next question is asked with. A loop keeps it, whatever becomes of the agent's file."""
+        return self._seat.config
+
+    @property
+    def instructions(self) -> str:
+        return self._seat.instructions
+
+    @property
+    def last_agent(self) -> str:
+        """Who had the conversation last, by its record; empty if nothing was asked yet. To go on there, `switch` to it."""
+        return self._read().session.agent
 
     def get_delegate_manager(self) -> LoopDelegates:
         return self.delegate_manager
@@ -125,7 +142,8 @@ class AILoop:
 
         `instructions` are added to the loop's own; `deadline` is in epoch seconds. Raises TaskError of the type that says
         what happened (`cancelled` after `stop`); its meta has `partial`, `usage`, `cost`, `turns`. JournalError goes out as
-        it is, and the next `ask` reads the record anew.
+        it is, and the next `ask` reads the record anew. PersonNeeded (or ChildParked) goes out where a tool needs a person's word: its call stays
+        pending, and is made again when the same is asked again.
         """
         async with self._turnstile:
             self._check_usable()
@@ -133,9 +151,9 @@ class AILoop:
                 session = self._read().session
                 key = key if key is not None else f"{len(session.exchanges) + 1}"
                 prompted = user(prompt, *[await self._kept(file) for file in files])
-                terms = self._terms(instructions, output_schema, repair)
+                terms = asked_terms(self._seat, added=instructions, output_schema=output_schema, repair=repair)
                 return await self._exchange(Asked(key, terms, prompted, deadline), publish, control)
-            except TaskError:
+            except (TaskError, PersonNeeded, ChildParked):
                 raise
             except BaseException:
                 # Whatever got in between: what the journal says is what was. Without one, memory is all there is.
@@ -177,34 +195,42 @@ class AILoop:
         if self._stopped is not None:
             raise TaskError("cancelled", f"agent {self.agent_id!r} was stopped")
 
+    async def switch(self, agent_id: str, message: str = "") -> None:
+        """Let another agent go on: the next question goes to it, with its own model, settings, instructions and tools.
+
+        It sees what was said as plain messages, no tool call of the agent before (see `ai/handoff.py`), and `message` before
+        the next prompt. Waits for a question in progress. Raises UsageError while one is unanswered (parked for a person), and
+        what the loop's `agents` callable raises for an agent it cannot seat.
+        """
+        async with self._turnstile:
+            self._check_usable()
+            seat = await self._around.seats.agent(agent_id)
+            record = self._read()
+            exchange = record.session.exchange
+            if exchange is not None:
+                if exchange.open:
+                    raise UsageError(
+                        f"{self.agent_id!r} has not answered yet", help="answer or stop its question first"
+                    )
+                terms = asked_terms(seat, added=None, output_schema=None, repair=0)
+                self._note(HandOffAsked("", terms, message))
+                await record.commit()
+            before, self._seat = self.agent_id, seat
+            voice = self._around.voice
+            voice.in_session(record.session.id)
+            voice.step("handoff", agent=agent_id, instead_of=before, model=seat.config.model)
+            voice.as_agent(agent_id)
+
     def _read(self) -> SessionRecord:
         if self._record is None:
             self._record = self._open_record()
             if self._record.session.exchange is not None:
-                unsafe = {name for name, tool in self._around.tools.items() if tool.effect == "at_most_once"}
-                self._note(Recovered(frozenset(unsafe)))
+                self._note(Recovered())
         return self._record
 
-    def _note(self, given: Asked | Recovered) -> None:
+    def _note(self, given: Asked | Recovered | HandOffAsked) -> None:
         assert self._record is not None
         self._record.note(decide(self._record.session, given, self._around.clock.now()))
-
-    def _terms(self, instructions: str | None, output_schema: dict[str, Any] | None, repair: int) -> Terms:
-        config = self.config
-        return Terms(
-            agent=self.agent_id,
-            model=config.model,
-            instructions="\n\n".join(text for text in (self.instructions, instructions) if text),
-            settings=config.recorded(),
-            tools=tuple(self._around.tools),
-            output_schema=output_schema,
-            repair=repair,
-            retry=Retry(max=config.retries, delay=config.retry_delay, backoff=2.0, jitter=0.2, within=600.0),
-            turns_max=config.max_turns,
-            worker=self.worker,
-            currency=self._around.prices.currency,
-            synthetic=self._around.model.synthetic,
-        )
 
     async def _kept(self, file: Image | File) -> Image | File:
         """The file as it stands in the record: by hash, where there is a journal."""
@@ -225,17 +251,15 @@ class AILoop:
             self._began = True
             voice.session_started(self.config.model)
         exchange = record.session.exchanges[asked.key]
-        self._check_same_provider(exchange)
         if exchange.open:
+            if resumed and not _same(exchange.asked, asked.terms):
+                began = f"{exchange.asked.agent} on {exchange.asked.model}"
+                message = f"goes on as it began, as {began}; what changed since takes effect with the next question"
+                publish("progress", {"agent": exchange.asked.agent, "message": message})
+            voice.as_agent(exchange.terms.agent)
             voice.loop_started(exchange.terms.model, resumed)
             await self._run(record, exchange, publish, control)
         return self._answer(record.session, exchange)
-
-    def _check_same_provider(self, exchange: Exchange) -> None:
-        asked_of = exchange.terms.model
-        if exchange.open and parse_model(asked_of)[0] != self.config.provider:
-            help = "finish it with that model, or ask anew under another key"
-            raise UsageError(f"this was asked of {asked_of} and is not answered yet", help=help)
 
     async def _run(
         self,
@@ -244,17 +268,19 @@ class AILoop:
         publish: Callable[[str, dict[str, Any]], None],
         control: Callable[[], str | None],
     ) -> None:
-        drive = Drive(self._around, record, publish=publish, control=control, timeout=self.config.timeout)
+        drive = Drive(self._around, record, publish=publish, control=control)
         drive.hold(self._held)
         self._drive = drive
         try:
             await drive.run()
         finally:
             self._drive = None
-            self._around.voice.loop_stopped(exchange.terms.model, exchange.phase, exchange.turn)
+            reason = "waiting" if exchange.open else exchange.phase
+            self._around.voice.loop_stopped(exchange.terms.model, reason, exchange.turn)
 
     def _answer(self, session: Session, exchange: Exchange) -> LoopAnswer:
         usage, cost, requests = usage_since_asked(session, exchange.key)
+        last = next((call for call in reversed(session.calls) if call.key == exchange.key), None)
         if exchange.phase != "ended":
             raise self._error(exchange, usage, cost)
         schema = exchange.terms.output_schema
@@ -267,8 +293,9 @@ class AILoop:
             requests=requests,
             turns=exchange.turn,
             cost=amount(cost) if cost is not None else None,
-            currency=self._around.prices.currency,
-            synthetic=self._around.model.synthetic,
+            currency=(last.currency if last is not None else "") or self._seat.prices.currency,
+            synthetic=last.synthetic if last is not None else self._seat.model.synthetic,
+            agent=exchange.terms.agent,
         )
 
     def _error(self, exchange: Exchange, usage: Usage, cost: int | None) -> TaskError:
@@ -289,3 +316,13 @@ class AILoop:
             help=failure.help,
             meta={**meta, **retry_after},
         )
+
+
+def _same(began: Terms, now: Terms) -> bool:
+    return (began.agent, began.model, began.instructions, began.settings, began.tools) == (
+        now.agent,
+        now.model,
+        now.instructions,
+        now.settings,
+        now.tools,
+    )

@@ -45,6 +45,15 @@ class AILoopManager:
             raise NotFoundError(f"agent {agent_id!r} has no loop")
         return loop
 
+    async def switch_agent(self, loop_id: str, agent_id: str, message: str = "") -> AILoop:
+        """Let another agent go on with a loop's conversation (see `AILoop.switch`); the loop is found by the name it had.
+
+        Raises NotFoundError for a loop or an agent that is not known.
+        """
+        loop = self.get_ai_loop(loop_id)
+        await loop.switch(agent_id, message)
+        return loop
+
     async def remove_ai_loop(self, agent_id: str) -> bool:
         """Stop and forget the agent's loop; False if it had none. Its conversation's record stays."""
         loop = self._loops.pop(agent_id, None)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from orchestrator.ai.output import asked_schema
+from orchestrator.ai.overflow import SUMMARY_INSTRUCTIONS, summary_messages
 from orchestrator.core.messages import AnyPart, File, Image, Message, Text
 from orchestrator.core.session_events import Terms
 from orchestrator.core.session_state import Session
@@ -30,17 +31,26 @@ def chat_request(
     number: int,
     task: str = "",
 ) -> ChatRequest:
-    """The next request of a conversation, for `task`. `blob` fetches what the record keeps by hash."""
+    """The next request of a conversation, for `task`: its question, or a summary of what no longer fits.
+
+    `blob` fetches what the record keeps by hash.
+    """
     settings = terms.settings
+    exchange = session.exchange
+    if exchange is not None and exchange.condensing:
+        instructions, messages, tools, schema = SUMMARY_INSTRUCTIONS, summary_messages(session, exchange), (), None
+    else:
+        instructions, schema = terms.instructions, terms.output_schema
+        messages = tuple(_loaded(message, blob) for message in session.context)
     return ChatRequest(
         model=parse_model(terms.model)[1],
-        messages=tuple(_loaded(message, blob) for message in session.messages),
-        instructions=terms.instructions,
+        messages=messages,
+        instructions=instructions,
         temperature=settings.get("temperature"),
         max_tokens=max_tokens,
         settings=settings.get("settings", {}),
         tools=tuple(tool for tool in tools if tool.name in terms.tools),
-        output_schema=asked_schema(terms.output_schema) if terms.output_schema is not None else None,
+        output_schema=asked_schema(schema) if schema is not None else None,
         timeout=timeout,
         number=number,
         agent=terms.agent,

@@ -58,6 +58,7 @@ async def test_every_point_of_a_conversation_is_told_in_order() -> None:
         "ai_response_received",
         "ai_loop.tool.call_generated",
         "ai_processing_step",
+        "ai_processing_step",
         "ai_request_prepared",
         "ai_loop.message.ai_chunk_received",
         "ai_loop.message.ai_chunk_received",

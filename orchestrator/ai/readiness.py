@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from orchestrator.ai.pool import ProviderPool
 from orchestrator.ai.settings import loop_settings
-from orchestrator.core.plan import Node, Plan
+from orchestrator.core.plan import Node, Plan, agents_behind
 from orchestrator.errors import CredentialsError, UsageError, WhisperFlowError
 from orchestrator.ports.chat_model import parse_model
 from orchestrator.ports.secret_source import Secret
@@ -76,11 +76,12 @@ def _models_of(node: Node, plan: Plan) -> Iterator[Asked]:
         ids = [who] if who in plan.agents else []
     else:
         ids = [name for name in plan.agents if "." not in name]
-    for name in ids:
+    for name in agents_behind(ids, plan.agents):
         agent = plan.agents[name]
         worker = plan.workers.get(agent.get("worker") or "")
-        if isinstance(model, str) and "${{" in model:
+        if name in ids and isinstance(model, str) and "${{" in model:
             continue
-        found = loop_settings(agent, worker, model)["model"]
+        # What a task says of the model holds for the agent that it names, not for those behind it.
+        found = loop_settings(agent, worker, model if name in ids else None)["model"]
         if found:
             yield Asked(name, found, worker)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -171,6 +172,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: str = ""
     """The file's text, for `show`, `diff` and messages of a pinned run."""
     digest: str = ""
+
+
+def agents_behind(names: Iterable[str], agents: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """These agents and all that they may come to ask or hand over to, each once; names that are not in `agents` left out."""
+    found: dict[str, None] = {}
+    ahead = list(names)
+    while ahead:
+        name = ahead.pop(0)
+        if name in agents and name not in found:
+            found[name] = None
+            ahead += [*(agents[name].get("sub_agents") or ()), *(agents[name].get("handoffs") or ())]
+    return tuple(found)
 
 
 _VARIABLE = re.compile(r'"\$(\w+)"|\$\{(\w+)\}')

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.core.expressions import field_schema, has_marks, type_schema
-from orchestrator.core.plan import Plan
+from orchestrator.core.plan import Plan, agents_behind
 from orchestrator.spec import compile_later, compile_values
 from orchestrator.spec.compile_graph import Site
 from orchestrator.spec.load import Workflow
@@ -33,7 +33,7 @@ class SiteLowering:
         return made
 
     def _use_agent(self, who: str) -> None:
-        self._used_agents.update(self.agents if "${{" in who else (who,))
+        self._used_agents.update(self.agents if "${{" in who else agents_behind([who], self.agents))
 
     def env(self, site: Site) -> dict[str, str]:
         env = site.task.get("env")
@@ -86,8 +86,11 @@ class SiteLowering:
         return None
 
     def _agent_with_worker(self, name: str) -> Any:
-        agent = self.agents.get(name, {})
-        return [agent, self._workflow.workers.get(agent.get("worker", ""))]
+        """The agent with its worker; then those that it may ask or hand over to, each with its own."""
+        names = agents_behind([name], self.agents) or (name,)
+        known = [self.agents.get(one, {}) for one in names]
+        pairs = [[agent, self._workflow.workers.get(agent.get("worker", ""))] for agent in known]
+        return pairs[0] if len(pairs) == 1 else pairs
 
     def child(self, site: Site, said: str) -> str:
         workflow = self._workflow.child(said)

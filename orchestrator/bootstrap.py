@@ -26,8 +26,13 @@ from orchestrator.registry import find
 from orchestrator.workers.keys import KeyRing
 
 if TYPE_CHECKING:
+    from orchestrator.ai.tapes import TapePlayer, TapeRecorder
+    from orchestrator.ai.tapes.place import Surroundings
+    from orchestrator.ports.chat_model import ChatModelError
     from orchestrator.ports.services import Sessions
     from orchestrator.stores._verify import Finding
+
+    EngineTape = TapePlayer | TapeRecorder
 
 Synchronous = Literal["FULL", "NORMAL"]
 
@@ -41,6 +46,7 @@ class ExecutionEngine(Engine):
     `project`: a folder inside the project, by default the current one. `state`: where runs are recorded, by default
     `.whisper-flow/` in the project. `journal`: another one (`MemoryJournal()` in tests); run folders then live in a temporary folder
     unless `state` is given. `settings`: the project's configuration as plain values (`limits`, `pass_env`, `http`, `tools`).
+    `tape`: a TapeRecorder writes down what models and tools answer, a TapePlayer answers in their place; closed with the engine.
     """
 
     def __init__(
@@ -54,6 +60,7 @@ class ExecutionEngine(Engine):
         synchronous: Synchronous = "FULL",
         settings: Mapping[str, Any] | None = None,
         environ: Mapping[str, str] | None = None,
+        tape: EngineTape | None = None,
     ) -> None:
         environ = dict(os.environ) if environ is None else environ
         settings = settings or {}
@@ -66,7 +73,7 @@ class ExecutionEngine(Engine):
             state=folder,
             journal=journal or _sqlite(folder, synchronous),
             clock=clock or SystemClock(),
-            services=lambda engine: _services(engine, settings, self._keys),
+            services=lambda engine: _services(engine, settings, self._keys, tape),
             find_kind=find_kind,
             environ=environ,
             processes_max=int(limits.get("processes", 8)),
@@ -75,14 +82,21 @@ class ExecutionEngine(Engine):
             tool_settings=settings.get("tools") or {},
             own_journal=journal is None,
             old_processes_gone=lambda: _old_processes_gone(folder),
-            check_agents=lambda plan: _check_agents(plan, environ, self._keys),
+            tape=_tape_note(tape, found) if tape else None,
+            secrets_known=tape.secrets.add if tape else lambda values: None,
+            check_agents=lambda plan: () if tape and tape.replaying else _check_agents(plan, environ, self._keys),
         )
         super().__init__(adapters, delegate_manager)
+        self.tape = tape
+        if tape is not None:
+            tape.around = _tape_surroundings(self)
         self._temporary = folder if journal is not None and state is None else None
 
     async def close(self) -> None:
         """As `Engine.close`; a state folder that only served a journal in memory goes as well."""
         await super().close()
+        if self.tape is not None:
+            self.tape.close()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
@@ -123,7 +137,7 @@ def find_kind(verb: str) -> TaskKind:
     return kind
 
 
-def _services(engine: Engine, settings: Mapping[str, Any], keys: KeyRing) -> Services:
+def _services(engine: Engine, settings: Mapping[str, Any], keys: KeyRing, tape: EngineTape | None) -> Services:
     from orchestrator.host.http import HttpxHttp
     from orchestrator.host.processes import ReapedProcesses
     from orchestrator.tools._toolbox import DiscoveredTools
@@ -133,23 +147,66 @@ def _services(engine: Engine, settings: Mapping[str, Any], keys: KeyRing) -> Ser
         processes=ReapedProcesses(adapters.state),
         http=HttpxHttp(allow_private=tuple((settings.get("http") or {}).get("allow_private") or ())),
         runs=ChildRuns(engine),
-        sessions=LazySessions(lambda: _sessions(engine, keys)),
+        sessions=LazySessions(lambda: _sessions(engine, keys, tape)),
         tools=DiscoveredTools(),
     )
 
 
-def _sessions(engine: Engine, keys: KeyRing) -> Sessions:
+def _sessions(engine: Engine, keys: KeyRing, tape: EngineTape | None) -> Sessions:
     from orchestrator.ai.factory import AILoopFactory
     from orchestrator.ai.sessions import AgentSessions, tools_of_call
 
+    played: dict[str, Any] = {}
+    if tape is not None and tape.virtual:
+        from orchestrator.ai.tapes.virtual_time import VirtualClock, VirtualSessions
+
+        clock = VirtualClock(engine.clock)
+        played = {"clock": clock, "sleep": clock.sleep}
     factory = AILoopFactory(
         journal=engine.journal,
-        clock=engine.clock,
         environ=engine.adapters.environ,
         keys=keys,
+        tape=tape,
         delegates=lambda run_id: DelegateManager(engine.manager_of(run_id)),
+        **{"clock": engine.clock, **played},
     )
-    return AgentSessions(factory, tools=tools_of_call)
+    sessions = AgentSessions(factory, tools=tools_of_call)
+    return VirtualSessions(sessions) if played else sessions
+
+
+def _tape_note(tape: EngineTape, project: Project) -> dict[str, str]:
+    """As it stands with each run: the file below the project where it can be, so that a moved project finds it."""
+    path = tape.path.resolve()
+    inside = path.is_relative_to(project.root.resolve())
+    file = path.relative_to(project.root.resolve()).as_posix() if inside else str(path)
+    return {"mode": "replay" if tape.replaying else "record", "file": file}
+
+
+def _tape_surroundings(engine: Engine) -> Surroundings:
+    from orchestrator.ai.record import read_session
+    from orchestrator.ai.tapes.place import Surroundings
+    from orchestrator.core.events import Failure
+
+    def caller_of(run_id: str) -> tuple[str, str] | None:
+        handle = engine.driving(run_id)
+        start = handle.state.start if handle is not None else None
+        return (start.parent, str(start.trigger.get("task", ""))) if start is not None and start.parent else None
+
+    def path_of(run_id: str) -> str:
+        called = caller_of(run_id)
+        return "" if called is None else "/".join(filter(None, (path_of(called[0]), called[1])))
+
+    def settled(stream: str) -> int:
+        calls = read_session(engine.journal, stream).calls
+        return sum(call.status == "answered" or (call.status == "failed" and call.error != "cancelled") for call in calls)
+
+    def missed(run_id: str, error: ChatModelError) -> None:
+        while (called := caller_of(run_id)) is not None and engine.driving(called[0]) is not None:
+            run_id = called[0]
+        if (handle := engine.driving(run_id)) is not None:
+            handle.cancel(by="the replay", reason=error.message, failure=Failure(error.type, error.message, error.help))
+
+    return Surroundings(path_of=path_of, settled=settled, missed=missed)
 
 
 def _check_agents(plan: Plan, environ: Mapping[str, str], keys: KeyRing) -> tuple[Secret, ...]:

@@ -31,6 +31,10 @@ ErrorType = Literal[
 ERROR_TYPES: Final[tuple[str, ...]] = get_args(ErrorType)
 
 
+REPLAY_MISS: Final = "replay miss"
+"""What the message of a run begins with whose tape had no answer: the exit code goes by it."""
+
+
 class WhisperFlowError(Exception):
     """Base of every error this package raises on purpose; `help` is the remedy, where one is known."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any, Final
 
+from orchestrator.errors import REPLAY_MISS
+
 
 class ExitCode(IntEnum):
     OK = 0
@@ -54,5 +56,7 @@ def of_run(status: str, failure: dict[str, Any] | None) -> ExitCode:
     if status in ("waiting", "paused"):
         return ExitCode.WAITING
     if status == "failed" and failure is not None:
+        if str(failure.get("message", "")).startswith(REPLAY_MISS):
+            return ExitCode.REPLAY_MISS
         return _FAILED_BECAUSE.get(str(failure.get("type")), ExitCode.BAD)
     return ExitCode.BAD

@@ -17,6 +17,7 @@ from orchestrator.cli.terminal import can_ask
 if TYPE_CHECKING:
     from orchestrator import ExecutionEngine, RunHandle
     from orchestrator.cli.driving import Begin
+    from orchestrator.cli.taping import Taping
     from orchestrator.core.plan import Plan
 
 
@@ -66,13 +67,14 @@ class Stage:
             self.renderer.cost_max = budget_text(plan.budget)
             self.renderer.outlook = outlook_of(plan)
 
-    def drive(self, begin: Begin, *, after: int = 0) -> int:
+    def drive(self, begin: Begin, plan: Plan, *, taping: Taping | None = None, after: int = 0) -> int:
         """Begin the run and stay with it; the exit code. `after`: the last event of a resumed run."""
         from orchestrator.cli.driving import Driving, drive
         from orchestrator.cli.log_lines import log_lines
         from orchestrator.core.units import parse_duration
 
-        engine = self.session.engine(self.project, synchronous=self.synchronous)
+        tape = taping.open(plan.workflow, plan.digest) if taping is not None else None
+        engine = self.session.engine(self.project, synchronous=self.synchronous, tape=tape)
         # Programs that read events have those; people who look over their shoulder have standard error.
         tell = self.session.err.line if self.progress in ("json", "none") else self.renderer.notice
         driving = Driving(
@@ -87,7 +89,12 @@ class Stage:
             started=self.started,
         )
         with log_lines(tell, self.session.err, debug=self.session.debug):
-            return drive(driving, engine, self._with_delegates(begin) if self.delegates else begin)
+            code = drive(driving, engine, self._with_delegates(begin) if self.delegates else begin)
+        if tape is None or taping is None:
+            return code
+        from orchestrator.cli.taping import finish
+
+        return finish(self.session, tape, taping, code, quiet=self.progress in ("none", "json"))
 
     def _with_delegates(self, begin: Begin) -> Begin:
         async def attach_first(engine: ExecutionEngine) -> RunHandle:

@@ -18,6 +18,7 @@ from orchestrator.errors import NotFoundError
 
 if TYPE_CHECKING:
     from orchestrator import ExecutionEngine
+    from orchestrator.bootstrap import EngineTape
     from orchestrator.cli.settings import Settings
 
 
@@ -69,7 +70,9 @@ class Session:
         """Where a run keeps its logs and artefacts."""
         return self.state(project) / "runs" / run_id
 
-    def engine(self, project: Path | None = None, *, synchronous: str | None = None) -> ExecutionEngine:
+    def engine(
+        self, project: Path | None = None, *, synchronous: str | None = None, tape: EngineTape | None = None
+    ) -> ExecutionEngine:
         """An engine on the project's state, not yet entered."""
         from orchestrator import ExecutionEngine
 
@@ -80,6 +83,7 @@ class Session:
             state=self.state(where),
             synchronous="NORMAL" if (synchronous or settings.value("synchronous")) == "normal" else "FULL",
             settings=settings.for_engine(),
+            tape=tape,
         )
 
     @contextmanager

@@ -40,6 +40,7 @@ def row_json(row: StreamRow, driver: str | None) -> JSON:
         "error": summary.get("error"),
         "asks": summary.get("asks") or [],
         "trigger": summary.get("trigger") or "",
+        "replayed": bool(summary.get("replayed")),
         "parent": row.parent or None,
     }
 
@@ -60,6 +61,7 @@ def run_json(view: RunView) -> JSON:
         "failure": view.failure,
         "message": view.message,
         "trigger": view.trigger,
+        "replayed": (view.trigger.get("tape") or {}).get("mode") == "replay",
         "git": view.git,
         "parent": view.parent or None,
         "holds": {name: {**hold, "at": formats.iso(hold.get("at"))} for name, hold in view.holds.items()},

@@ -305,8 +305,14 @@ class Running:
                 "error": state.failure.message if state.failure else None,
                 "asks": [state.name(task) for task in state.questions],
                 "trigger": state.start.trigger.get("kind", "") if state.start else "",
+                **({"replayed": True} if self._replayed(state) else {}),
             }
         return {name: value for name, value in self._summary.items() if name != "mark"}
+
+    @staticmethod
+    def _replayed(state: RunState) -> bool:
+        """Its models were played from a tape: it counts in no figures."""
+        return state.start is not None and (state.start.trigger.get("tape") or {}).get("mode") == "replay"
 
     # --- the end
 

@@ -90,6 +90,13 @@ class Entry:
         return request if isinstance(request, dict) else {}
 
     @property
+    def said(self) -> str:
+        """Who was answered, in a few words: `writer in notes`."""
+        what = str(self.request.get("tool", "")) if self.kind == "tool" else self.lane[2]
+        place = "/".join(filter(None, (self.lane[0], self.lane[1])))
+        return f"{what} in {place}" if place else what
+
+    @property
     def playable(self) -> bool:
         return self.end in ("answered", "failed")
 

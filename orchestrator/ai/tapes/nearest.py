@@ -8,12 +8,11 @@ from typing import Any, Final
 
 from orchestrator.ai.tapes.compare import changes, likeness, unified
 from orchestrator.ai.tapes.format import Entry
+from orchestrator.errors import REPLAY_MISS as MISS
 from orchestrator.ports.chat_model import ChatModelError
 
 JSON = Any
 
-MISS: Final = "replay miss"
-"""What the message of every miss begins with; the exit code of a run that ended with one goes by it."""
 _COMPARED_MAX: Final = 200
 _SAID_MAX: Final = 3
 

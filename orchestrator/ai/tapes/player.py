@@ -29,14 +29,23 @@ _Lane = tuple[str, ...]
 class TapePlayer:
     """Implements ai.pool.Tape. Entries are played first in, first out for each task, agent and request.
 
-    `speed`: `virtual` waits for nothing; `real` takes as long as the recording did. Raises NotFoundError, TapeError.
+    `speed`: `virtual` waits for nothing; `real` takes as long as the recording did.
+    `live_tools`: only models are played; tools are called. Raises NotFoundError, TapeError.
     """
 
     replaying: Final = True
 
-    def __init__(self, path: Path | str, *, environ: Mapping[str, str] | None = None, speed: Speed = "virtual") -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        environ: Mapping[str, str] | None = None,
+        speed: Speed = "virtual",
+        live_tools: bool = False,
+    ) -> None:
         self.path = Path(path)
         self.speed = speed
+        self.live_tools = live_tools
         self.file = read_tape(self.path)
         self.around = Surroundings()
         self.secrets = KnownSecrets(os.environ if environ is None else environ)

@@ -11,6 +11,7 @@ from orchestrator.cli.command import RUN, Command
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.options import driving_options
 from orchestrator.cli.session import current
+from orchestrator.cli.taping import taping_of_run
 from orchestrator.errors import RunBusyError
 from orchestrator.host.person import whoami
 
@@ -42,7 +43,8 @@ def command(run: str, reason: str, **options: Any) -> int:
     with foreground(session, project, title=view.name, workflow=view.workflow, **options) as stage:
         stage.plan_known(view.plan)
         try:
-            code = stage.drive(lambda engine: engine.resume(run_id), after=view.last)
+            taping = taping_of_run(view.trigger, session.project())
+            code = stage.drive(lambda engine: engine.resume(run_id), view.plan, taping=taping, after=view.last)
         except RunBusyError:
             return ExitCode.OK
     # The run failed to succeed because it was told to: for the one who asked, that is success.

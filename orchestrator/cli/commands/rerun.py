@@ -10,6 +10,7 @@ import click
 from orchestrator.cli.command import RUN, TASK, Command
 from orchestrator.cli.options import driving_options
 from orchestrator.cli.session import current
+from orchestrator.cli.taping import Taping, taping_of_run
 from orchestrator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -54,8 +55,16 @@ def command(run: str, from_task: str | None, failed: bool, version: str, pairs: 
         return stage.drive(
             lambda engine: engine.rerun(
                 view.run_id, from_task=from_task, failed=failed, plan=plan, inputs=changed, park=not stage.ask
-            )
+            ),
+            plan,
+            taping=_same_replay(view, project),
         )
+
+
+def _same_replay(view: RunView, project: Path) -> Taping | None:
+    """What follows a replay asks no model either."""
+    taping = taping_of_run(view.trigger, project)
+    return taping if taping is not None and taping.mode == "replay" else None
 
 
 def collect_given(plan: Plan, pairs: tuple[str, ...], project: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from orchestrator.cli.command import RUN, Command
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.options import driving_options
 from orchestrator.cli.session import Session, current
+from orchestrator.cli.taping import taping_of_run
 from orchestrator.errors import UsageError
 from orchestrator.host.person import whoami
 
@@ -54,7 +55,12 @@ def drive_on(session: Session, view: RunView, options: dict[str, Any]) -> int:
 
     with foreground(session, session.project(), title=view.name, workflow=view.workflow, **options) as stage:
         stage.plan_known(view.plan)
-        return stage.drive(lambda engine: engine.resume(view.run_id, park=not stage.ask), after=view.last)
+        return stage.drive(
+            lambda engine: engine.resume(view.run_id, park=not stage.ask),
+            view.plan,
+            taping=taping_of_run(view.trigger, session.project()),
+            after=view.last,
+        )
 
 
 def _refuse_over(session: Session, view: RunView) -> None:

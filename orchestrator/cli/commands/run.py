@@ -11,6 +11,7 @@ import click
 from orchestrator.cli.command import Command
 from orchestrator.cli.options import driving_options
 from orchestrator.cli.session import Session, current
+from orchestrator.cli.taping import tape_options, taping_of
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--detach", is_flag=True, help="Start it in the background and print the run's id.")
 @click.option("--run-id", hidden=True)
+@tape_options
 @driving_options
 def command(
     file: Path,
@@ -53,6 +55,7 @@ def command(
     """
     session = current()
     project = session.project(file)
+    taping = taping_of(options, file)
     from orchestrator.cli.running import foreground, load_quickly
 
     with foreground(session, project, title=file.stem, workflow=str(file), **options) as stage:
@@ -61,8 +64,12 @@ def command(
         inputs = _inputs(plan, pairs, params_file, project)
         money = _budget(budget)
         if detach:
-            return _detach(session, file, inputs, budget, from_task, options)
-        return stage.drive(lambda engine: _begin(engine, plan, inputs, money, from_task, run_id, park=not stage.ask))
+            return _detach(session, file, inputs, budget, from_task, taping.words() if taping else [], options)
+        return stage.drive(
+            lambda engine: _begin(engine, plan, inputs, money, from_task, run_id, park=not stage.ask),
+            plan,
+            taping=taping,
+        )
 
 
 def _detach(
@@ -71,6 +78,7 @@ def _detach(
     inputs: dict[str, Any],
     budget: str | None,
     from_task: str | None,
+    tape: list[str],
     options: dict[str, Any],
 ) -> int:
     """The same in the background; the inputs, which may hold anything, go by standard input."""
@@ -80,6 +88,7 @@ def _detach(
     words = ["run", str(file.resolve()), "--params-file", "-", "--run-id", run_id]
     words += ["--budget", budget] if budget is not None else []
     words += ["--from", from_task] if from_task is not None else []
+    words += tape
     return start_detached(session, words, run_id, options, stdin=json.dumps(inputs).encode())
 
 

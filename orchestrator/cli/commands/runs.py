@@ -78,7 +78,7 @@ def note_of(row: StreamRow, driver: str | None) -> str:
     """What is worth knowing beside the status: the error, the question, or that nobody drives it."""
     summary = row.summary or {}
     if row.ended_at is not None:
-        return str(summary.get("error") or "")
+        return str(summary.get("error") or ("replayed" if summary.get("replayed") else ""))
     asks = summary.get("asks") or []
     if asks:
         return f"asks: {', '.join(map(str, asks[:3]))}"

@@ -13,6 +13,7 @@ from orchestrator.cli.renderers.lines import failure_lines, icon
 from orchestrator.cli.renderers.story import depth_of, segments
 from orchestrator.cli.session import Session, current
 from orchestrator.cli.shapes import print_json, run_json, task_json
+from orchestrator.cli.taping import told
 from orchestrator.cli.terminal import Screen, clean, clean_line, cut
 from orchestrator.errors import NotFoundError
 from orchestrator.spec.suggest import did_you_mean
@@ -112,6 +113,8 @@ def _facts(session: Session, view: RunView) -> list[tuple[str, str]]:
         ("hold", f"{clean_line(name)}  {clean_line(str(hold.get('reason') or ''))}")
         for name, hold in view.holds.items()
     ]
+    if tape := told(view.trigger):
+        rows.append(("tape", clean_line(tape)))
     if view.message:
         rows.append(("message", clean_line(view.message)))
     return rows

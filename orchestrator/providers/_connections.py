@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    from httpx2 import AsyncClient, Request
+    from httpx2 import AsyncBaseTransport, AsyncClient, Request, Response
 
 CONNECTIONS_MAX: Final = 256
 CONNECT_S: Final = 10.0
@@ -16,6 +19,9 @@ CONNECT_S: Final = 10.0
 
 # The loop above bounds the whole request; between two pieces of a stream a model may think for long.
 _TIMEOUT: Final = {"connect": CONNECT_S, "read": None, "write": None, "pool": None}
+
+
+_noted: ContextVar[list[Response] | None] = ContextVar("noted", default=None)
 
 
 @dataclass(slots=True)
@@ -30,16 +36,38 @@ _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDiction
 
 def acquire_client() -> AsyncClient:
     """The running loop's client; every `acquire_client` needs its `release_client`. Imports the HTTP library (0.1 s)."""
-    from httpx2 import AsyncClient, Limits, Timeout
-
     loop = asyncio.get_running_loop()
     shared = _clients.get(loop)
     if shared is None or shared.client.is_closed:
-        limits = Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=32)
-        client = AsyncClient(limits=limits, timeout=Timeout(**_TIMEOUT), event_hooks={"request": [_own_timeout]})
-        shared = _clients[loop] = _Shared(client)
+        shared = _clients[loop] = _Shared(new_client())
     shared.users += 1
     return shared.client
+
+
+def new_client(transport: AsyncBaseTransport | None = None) -> AsyncClient:
+    from httpx2 import AsyncClient, Limits, Timeout
+
+    return AsyncClient(
+        limits=Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=32),
+        timeout=Timeout(**_TIMEOUT),
+        event_hooks={"request": [_own_timeout], "response": [_note]},
+        transport=transport,
+    )
+
+
+@contextmanager
+def noting(responses: list[Response]) -> Iterator[None]:
+    """Responses that open within are added to `responses`: who asks closes them, whatever an SDK forgets."""
+    token = _noted.set(responses)
+    try:
+        yield
+    finally:
+        _noted.reset(token)
+
+
+async def _note(response: Response) -> None:
+    if (responses := _noted.get()) is not None:
+        responses.append(response)
 
 
 async def _own_timeout(request: Request) -> None:

@@ -11,18 +11,19 @@ import asyncio
 import importlib
 import importlib.util
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from orchestrator.errors import CredentialsError, NotFoundError
 from orchestrator.ports.chat_model import ChatEvent, ChatModelError, ChatRequest, Notice, ProviderOptions
-from orchestrator.providers._connections import acquire_client, release_client
+from orchestrator.providers._connections import acquire_client, noting, release_client
 from orchestrator.providers._settings import SETTINGS, Translated
 
 if TYPE_CHECKING:
-    from httpx2 import AsyncClient
-    from pydantic_ai.models import Model, ModelRequestParameters
+    from httpx2 import AsyncClient, Response
+    from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 
 _IMPORTS: Final = ("pydantic_ai.direct", "httpx2", "orchestrator.providers._messages", "orchestrator.providers._errors")
 _importing: Final = threading.Lock()
@@ -131,8 +132,9 @@ class LiveChat:
 
         failure: ChatModelError | None = None
         try:
-            async for event in _events(wire, request):
-                yield event
+            async with aclosing(_events(wire, request)) as events:
+                async for event in events:
+                    yield event
         except ChatModelError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 whatever the SDK raises ends as one of our errors
@@ -155,7 +157,7 @@ class LiveChat:
         return self._wire
 
 
-async def _events(wire: Wire, request: ChatRequest) -> AsyncIterator[ChatEvent]:
+async def _events(wire: Wire, request: ChatRequest) -> AsyncGenerator[ChatEvent]:
     from pydantic_ai.direct import model_request_stream
 
     from orchestrator.providers import _messages as translate
@@ -166,19 +168,39 @@ async def _events(wire: Wire, request: ChatRequest) -> AsyncIterator[ChatEvent]:
     parameters, more_notices = wire.parameters(request, model)
     for notice in (*notices, *more_notices):
         yield Notice(notice)
-    called = False
-    async with model_request_stream(
+    asked = model_request_stream(
         model,
         translate.messages(request),
         model_settings=translate.as_settings(settings),
         model_request_parameters=parameters,
-    ) as response:
+    )
+    called = False
+    async with _opened(asked) as response:
         async for theirs in response:
             if (event := translate.event(theirs)) is not None:
                 called = called or translate.is_call(event)
                 yield event
         for event in translate.ending(response, called=called):
             yield event
+
+
+@asynccontextmanager
+async def _opened(asked: AbstractAsyncContextManager[StreamedResponse]) -> AsyncIterator[StreamedResponse]:
+    """Send the request; at the end its connection is given back at once, also where an SDK leaves that to chance."""
+    responses: list[Response] = []
+    try:
+        with noting(responses):
+            response = await asked.__aenter__()
+        try:
+            yield response
+        except BaseException as error:
+            if not await asked.__aexit__(type(error), error, error.__traceback__):
+                raise
+        else:
+            await asked.__aexit__(None, None, None)
+    finally:
+        for one in responses:
+            await one.aclose()
 
 
 def _installed(module: str) -> bool:

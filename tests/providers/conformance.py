@@ -19,7 +19,7 @@ from orchestrator.ports.chat_model import ChatModel, ChatModelError, ChatRequest
 
 Scene = Literal[
     "text", "tool_calls", "structured", "length", "rate_limited", "overloaded", "outage", "auth", "context_too_long",
-    "refused", "timeout", "cut", "early_end", "empty", "no_usage", "malformed", "slow",
+    "refused", "timeout", "cut", "early_end", "empty", "no_usage", "malformed", "slow", "busy",
 ]  # fmt: skip
 
 
@@ -119,6 +119,7 @@ class ProviderConformance:
         [
             ("rate_limited", "rate_limited", True),
             ("overloaded", "overloaded", True),
+            ("busy", "overloaded", True),
             ("outage", "outage", True),
             ("auth", "auth", False),
             ("context_too_long", "context_too_long", False),

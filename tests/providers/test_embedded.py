@@ -42,7 +42,7 @@ class TestEmbedded(ProviderConformance):
     @asynccontextmanager
     async def set_scene(self, scene: Scene) -> AsyncIterator[Stage]:
         model = "tool-caller" if scene == "tool_calls" else "summarizer"
-        told = {"early_end": "cut"}.get(scene, scene)
+        told = {"early_end": "cut", "busy": "overloaded"}.get(scene, scene)
         settings: dict[str, Any] = {"fail": told} if told in embedded.FAILURES else {}
         if scene == "rate_limited":
             settings["retry_after"] = 7.0

@@ -29,6 +29,8 @@ class Reply:
     """Bytes of the events after which the connection is closed without an end."""
     gate: asyncio.Event | None = None
     """Waits for it before the first event."""
+    endless: bytes = b""
+    """Sent again and again after the events, until the client hangs up."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,6 +60,8 @@ class WireServer:
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
             self.hung_up.set()
+        except asyncio.CancelledError:
+            return  # the test is over; a stream's own callback would call it an error
         finally:
             writer.close()
 
@@ -83,6 +87,9 @@ class WireServer:
                 left -= len(piece)
                 if left <= 0:
                     return False
+        while reply.endless:
+            writer.write(b"%x\r\n%b\r\n" % (len(reply.endless), reply.endless))
+            await writer.drain()
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True

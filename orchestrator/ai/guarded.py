@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from orchestrator.ai.permissions import CallArguments, Decision, Permissions, read_permissions
@@ -38,6 +38,7 @@ class Guarded:
         self.spec = tool.spec
         self.effect = tool.effect
         self._tool = tool
+        self._needs_no_permission: Callable[[dict[str, JSON]], bool] = getattr(tool, "needs_no_permission", _never)
         self._permissions = permissions
         self._agent = agent
         self._context = context
@@ -58,8 +59,10 @@ class Guarded:
         return await self._tool.call(arguments, call_id)
 
     def _decide(self, arguments: dict[str, JSON], *, attended: bool) -> Decision:
-        texts = CallArguments(arguments, self.spec.parameters, self._context.project)
-        return self._permissions.decide(self.name, texts, effect=self.effect, attended=attended)
+        context = self._context
+        texts = CallArguments(arguments, self.spec.parameters, context.project, context.cwd)
+        free = self.effect == "pure" or self._needs_no_permission(arguments)
+        return self._permissions.decide(self.name, texts, free=free, attended=attended)
 
     def _refusal(self, decision: Decision) -> str:
         if decision.pattern:
@@ -80,7 +83,9 @@ class Guarded:
         )
 
 
-def guarded(tools: Iterable[Tool], said: dict[str, list[str]] | None, agent: str, context: ToolContext) -> list[Tool]:
+def guarded(
+    tools: Iterable[Tool], said: Mapping[str, list[str]] | None, agent: str, context: ToolContext
+) -> list[Tool]:
     """The tools that an agent may use at all, each behind its `permissions`."""
     permissions = read_permissions(said)
     return [Guarded(tool, permissions, agent, context) for tool in tools if permissions.offered(tool.name)]
@@ -90,6 +95,10 @@ def question_key(tool: str, arguments: dict[str, JSON], call_id: str) -> str:
     """Names the question about one call; the same after a crash, another for any other arguments."""
     said = json.dumps([tool, arguments], ensure_ascii=False, sort_keys=True)
     return f"approve {call_id} {hashlib.sha256(said.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+
+
+def _never(arguments: dict[str, JSON]) -> bool:
+    return False
 
 
 def _short(value: JSON) -> str:

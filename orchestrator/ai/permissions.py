@@ -6,7 +6,7 @@ asked at once, else denied.
 
 Arguments are matched by their text: a text as it is, a list as the words of a command line, anything else as JSON; one that is
 not given as its default, else as the empty text. A path (an argument named `path`, `paths` or `…_path`, or of the schema's format
-`path`) counts as what it leads to, seen from the project: `docs/../secret` is `secret`, and so is a link to it.
+`path`) counts as what it leads to, seen from the working folder: `docs/../secret` is `secret`, and so is a link to it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
-
-from orchestrator.core.plan import Effect
 
 JSON = Any
 Verdict = Literal["deny", "ask", "allow"]
@@ -66,12 +64,13 @@ def matches(glob: str, text: str) -> bool:
 
 @dataclass(slots=True, frozen=True)
 class Readings:
-    """The texts that one argument can be read as. What forbids needs one that fits, what allows needs all to fit."""
+    """The texts that one argument can be read as. What allows must fit all of `texts`; what forbids, any text at all."""
 
     texts: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
     def forbidden(self, glob: str) -> bool:
-        return any(matches(glob, text) for text in self.texts)
+        return any(matches(glob, text) for text in (*self.texts, *self.others))
 
     def allowed(self, glob: str) -> bool:
         return all(matches(glob, text) for text in self.texts)
@@ -98,14 +97,14 @@ class Permissions:
         """False for a tool of which every use is denied: its agent need not know of it."""
         return not any(one.argument is None and matches(one.tool, tool) for one in self.deny)
 
-    def decide(self, tool: str, arguments: Arguments, *, effect: Effect, attended: bool) -> Decision:
-        """`attended`: somebody can be asked at once."""
+    def decide(self, tool: str, arguments: Arguments, *, free: bool, attended: bool) -> Decision:
+        """`free`: the tool itself needs nobody's permission (a pure one); `attended`: somebody can be asked at once."""
         for verdict, patterns in (("deny", self.deny), ("ask", self.ask)):
             if (found := _first(patterns, tool, arguments, Readings.forbidden)) is not None:
                 return Decision(verdict, found.text)  # type: ignore[arg-type]  # the words above
         if (found := _first(self.allow, tool, arguments, Readings.allowed)) is not None:
             return Decision("allow", found.text)
-        if effect == "pure":
+        if free:
             return Decision("allow")
         return Decision("ask" if attended else "deny")
 
@@ -134,8 +133,8 @@ class CallArguments:
     schema: Mapping[str, JSON]
     """JSON Schema of the tool's arguments."""
     project: Path
-    roots: tuple[Path, ...] = field(default=())
-    """Where relative paths may start; the project's root if none is given."""
+    cwd: Path
+    """Where the tools' paths start."""
 
     def __call__(self, name: str) -> Readings:
         known = (self.schema.get("properties") or {}).get(name)
@@ -143,21 +142,33 @@ class CallArguments:
         value = self.values.get(name, known.get("default", ""))
         if not _is_path(name, known):
             return Readings((_text(value),))
-        paths = value if isinstance(value, list) and value else [value]
-        return Readings(tuple(dict.fromkeys(text for path in paths for text in self._path(_text(path)))))
+        paths = [_text(path) for path in (value if isinstance(value, list) and value else [value])]
+        led = [self._leads_to(path) for path in paths]
+        seen = [self._from_folder(path) for pair in led for path in pair]
+        others = [_below(path, Path(os.path.realpath(self.project))) for _, path in led]
+        return Readings(tuple(dict.fromkeys(seen)), tuple(dict.fromkeys([*paths, *others])))
 
-    def _path(self, text: str) -> Iterable[str]:
-        """What the path says and what it leads to, from the project's root where it is inside."""
-        for root in self.roots or (self.project,):
-            said = os.path.normpath(root / text)
-            yield self._from_project(said, self.project)
-            try:
-                yield self._from_project(os.path.realpath(said), Path(os.path.realpath(self.project)))
-            except ValueError:  # a NUL: no file is called so
-                yield text
+    def _leads_to(self, text: str) -> tuple[str, str]:
+        """Where the path points by its words, and where with all links followed; both absolute."""
+        said = os.path.normpath(self.cwd / text)
+        if "\0" in text:  # no file is called so; the tool will say it
+            return said, said
+        # Words and links may disagree about `link/..`: what a tool opens is what the system finds.
+        return said, os.path.realpath(self.cwd / text)
 
-    def _from_project(self, path: str, project: Path) -> str:
-        return str(Path(path).relative_to(project)) if Path(path).is_relative_to(project) else path
+    def _from_folder(self, path: str) -> str:
+        """A path of the project as seen from the working folder; one outside the project stays whole."""
+        for cwd, project in (
+            (self.cwd, self.project),
+            (Path(os.path.realpath(self.cwd)), Path(os.path.realpath(self.project))),
+        ):
+            if Path(path).is_relative_to(project):
+                return os.path.relpath(path, cwd)
+        return path
+
+
+def _below(path: str, project: Path) -> str:
+    return str(Path(path).relative_to(project)) if Path(path).is_relative_to(project) else path
 
 
 def _is_path(name: str, schema: Mapping[str, JSON]) -> bool:

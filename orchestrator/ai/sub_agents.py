@@ -7,6 +7,7 @@ paid twice. What a person is asked in it is asked of the task that stands above 
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -50,6 +51,10 @@ class SubAgentTool:
         self._caller = caller
         self._run_turns = run_turns
 
+    def needs_no_permission(self, arguments: Mapping[str, JSON]) -> bool:
+        """Whoever wrote `sub_agents` means it; what the other agent does has permissions of its own."""
+        return True
+
     async def call(self, arguments: dict[str, JSON], call_id: str) -> JSON:
         """The other agent's answer, as text. Raises TaskError of its kind, PersonNeeded, ChildParked."""
         if self._caller.depth >= DEPTH_MAX:
@@ -62,6 +67,9 @@ class SubAgentTool:
         except PersonNeeded as needed:
             raise PersonNeeded(_outside(needed.question, call_id)) from None
         except TaskError as error:
+            if error.type == "cancelled" and self._caller.control() == "stop":
+                # It is stopped with everything else: no result that the caller's record should hold.
+                raise asyncio.CancelledError(error.message) from error
             raise TaskError(error.type, f"agent `{self._agent_id}`: {error.message}", help=error.help) from error
         return answer.text
 

@@ -24,13 +24,16 @@ from orchestrator.ports.services import Services
 from orchestrator.ports.task_kind import TaskKind
 from orchestrator.registry import find
 from orchestrator.workers.keys import KeyRing
+from orchestrator.workers.lazy import LazyWorkers
 
 if TYPE_CHECKING:
     from orchestrator.ai.tapes import TapePlayer, TapeRecorder
     from orchestrator.ai.tapes.place import Surroundings
     from orchestrator.ports.chat_model import ChatModelError
     from orchestrator.ports.services import Sessions
+    from orchestrator.ports.workers import WorkerOperations
     from orchestrator.stores._verify import Finding
+    from orchestrator.workers.manager import WorkerManager
 
     EngineTape = TapePlayer | TapeRecorder
 
@@ -143,13 +146,39 @@ def _services(engine: Engine, settings: Mapping[str, Any], keys: KeyRing, tape: 
     from orchestrator.tools._toolbox import DiscoveredTools
 
     adapters = engine.adapters
+    sessions = LazySessions(lambda: _sessions(engine, keys, tape))
     return Services(
         processes=ReapedProcesses(adapters.state),
         http=HttpxHttp(allow_private=tuple((settings.get("http") or {}).get("allow_private") or ())),
         runs=ChildRuns(engine),
-        sessions=LazySessions(lambda: _sessions(engine, keys, tape)),
+        sessions=sessions,
         tools=DiscoveredTools(),
+        workers=LazyWorkers(lambda: _worker_operations(engine, sessions)),
     )
+
+
+def worker_manager(engine: Engine, sessions: Sessions | None = None) -> WorkerManager:
+    """All workers of the engine's project, asked through the engine's own loops. Reads `config/`: off the loop, please.
+
+    Raises DiagnosticsError for what a file there says.
+    """
+    from orchestrator.workers.declared import project_manager
+
+    adapters = engine.adapters
+    return project_manager(
+        adapters.project.root,
+        state=adapters.state,
+        journal=engine.journal,
+        sessions=sessions or engine.services.sessions,
+        environ=adapters.environ,
+        now=engine.clock.now,
+    )
+
+
+def _worker_operations(engine: Engine, sessions: Sessions) -> WorkerOperations:
+    from orchestrator.workers.operations import ManagedOperations
+
+    return ManagedOperations(lambda: worker_manager(engine, sessions), engine.journal)
 
 
 def _sessions(engine: Engine, keys: KeyRing, tape: EngineTape | None) -> Sessions:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.ports.tool import Toolbox, ToolContext
+from orchestrator.ports.workers import WorkerOperations
 
 JSON = Any
 
@@ -253,3 +254,4 @@ class Services:
     runs: Runs
     sessions: Sessions
     tools: Toolbox
+    workers: WorkerOperations | None = None

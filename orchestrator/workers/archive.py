@@ -33,6 +33,11 @@ class Archive:
         with self._lock:
             self._logged.update({record.identity: record for record in records})
 
+    def logged(self) -> list[PerformanceRecord]:
+        """Those that do not stand in the journal, or carry more than it knows."""
+        with self._lock:
+            return list(self._logged.values())
+
     def all(self) -> list[PerformanceRecord]:
         """In the order they began. Raises JournalError."""
         with self._lock:

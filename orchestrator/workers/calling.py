@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from uuid import uuid4
+from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from orchestrator.errors import CredentialsError, TaskError, WhisperFlowError
 from orchestrator.ports.services import AgentAnswer, AgentCall, Sessions
+from orchestrator.ports.workers import Asker
 from orchestrator.workers.archive import Archive
 from orchestrator.workers.definitions import BaseConfig, WorkerDefinition
 from orchestrator.workers.errors import (
@@ -79,24 +80,30 @@ class Caller:
         *,
         files: Iterable[str] = (),
         deadline: float | None = None,
+        asker: Asker | None = None,
     ) -> StatelessResult:
         """Raises WorkerError, after a record of what failed."""
         await self._ready(definition, prompt)
-        instance_id, started = f"{STATELESS}{uuid4().hex}", self._now()
+        # Asked for again under the same key it is the same call, whose answer may stand on record already.
+        name = uuid5(NAMESPACE_OID, asker.key) if asker is not None else uuid4()
+        instance_id, started = f"{STATELESS}{name.hex}", self._now()
         try:
             answer = await self._ask(
                 definition,
                 config,
                 prompt,
-                run_id=instance_id,
+                instance_id=instance_id,
                 key=f"{instance_id}:{TASK}",
                 files=[*definition.default_file_contexts, *files],
                 deadline=deadline,
+                asker=asker,
             )
         except WhisperFlowError as error:
-            await self._note(_record(definition, instance_id, prompt, started, self._now(), error=error))
+            record = _record(definition, instance_id, prompt, started, self._now(), error=error)
+            await self._note(record, asker)
             raise typed(error, definition, self._now()) from error
-        record = await self._note(_record(definition, instance_id, prompt, started, self._now(), answer=answer))
+        record = _record(definition, instance_id, prompt, started, self._now(), answer=answer)
+        record = await self._note(record, asker)
         return StatelessResult(answer.text, record)
 
     async def turn(
@@ -107,6 +114,7 @@ class Caller:
         roster: Roster,
         *,
         deadline: float | None = None,
+        asker: Asker | None = None,
     ) -> AgentAnswer:
         """The next prompt of an instance, whose status and history follow. Raises WorkerError."""
         await self._ready(definition, prompt)
@@ -117,11 +125,12 @@ class Caller:
                 definition,
                 read_noun(BaseConfig, instance.current_config, "settings"),
                 prompt,
-                run_id=own,
+                instance_id=own,
                 key=f"{own}:{number}",
-                session="conversation",
+                session=own,
                 files=instance.active_file_contexts if number == 1 else (),
                 deadline=deadline,
+                asker=asker,
             )
         except WhisperFlowError as error:
             status = AFTER_ERROR.get(error.type, "error") if isinstance(error, TaskError) else "error"
@@ -157,11 +166,12 @@ class Caller:
         config: BaseConfig,
         prompt: str,
         *,
-        run_id: str,
+        instance_id: str,
         key: str,
         session: str | None = None,
         files: Iterable[str],
         deadline: float | None,
+        asker: Asker | None,
     ) -> AgentAnswer:
         """Raises TaskError; asked again under the same key it goes on where it stood."""
         assert self._sessions is not None
@@ -170,7 +180,7 @@ class Caller:
         worker = {**definition.as_worker(), "base_config": config.said(), "default_file_contexts": []}
         return await self._sessions.run_turns(
             AgentCall(
-                run_id=run_id,
+                run_id=asker.run_id if asker is not None else instance_id,
                 task=TASK,
                 key=key,
                 agent_id=definition.definition_id,
@@ -178,19 +188,22 @@ class Caller:
                 prompt=prompt,
                 files=list(files),
                 session=session,
-                deadline=deadline,
+                deadline=asker.deadline if asker is not None and deadline is None else deadline,
                 publish=lambda type, data: None,
-                control=lambda: None,
+                control=asker.control if asker is not None else lambda: None,
+                budgets=asker.budgets if asker is not None else (),
+                depth=asker.depth + 1 if asker is not None else 0,
                 worker=worker,
                 project=self._project,
                 workers={definition.definition_id: worker},
             )
         )
 
-    async def _note(self, record: PerformanceRecord) -> PerformanceRecord:
+    async def _note(self, record: PerformanceRecord, asker: Asker | None) -> PerformanceRecord:
         """The journal's record of a single call, where it has one; else this one is kept."""
         if self._recorded:
-            told = await asyncio.to_thread(self._archive.conversations.of_call, record.instance_id)
+            run_id = asker.run_id if asker is not None else record.instance_id
+            told = await asyncio.to_thread(self._archive.conversations.of_call, run_id, record.instance_id)
             if told is not None:
                 return told
             if record.success:

@@ -25,7 +25,7 @@ from orchestrator.core.session_events import (
 from orchestrator.core.session_state import Call, Exchange, Session
 from orchestrator.ports.journal import Journal, StreamRow
 from orchestrator.workers.instances import InstanceStatus, TokenUsage, WorkerInstance
-from orchestrator.workers.performance import STATELESS, LlmMetrics, PerformanceRecord, trimmed
+from orchestrator.workers.performance import SPAWNED, STATELESS, LlmMetrics, PerformanceRecord, trimmed
 
 ROWS_MAX: Final = 10_000_000
 AGENT: Final = "/agent/"
@@ -72,9 +72,9 @@ class Conversations:
         for conversation in self.all():
             yield from records(conversation)
 
-    def of_call(self, instance_id: str) -> PerformanceRecord | None:
+    def of_call(self, run_id: str, instance_id: str) -> PerformanceRecord | None:
         """The record of a single call; None if it never came to a conversation, or was replayed."""
-        return next((found for one in self.all(f"{instance_id}/") for found in records(one)), None)
+        return next((found for one in self.all(f"{run_id}{AGENT}{instance_id}") for found in records(one)), None)
 
     def _one(self, row: StreamRow) -> Conversation:
         assert self._journal is not None
@@ -146,8 +146,9 @@ def _record(conversation: Conversation, exchange: Exchange) -> PerformanceRecord
 
 
 def instance_id(stream: str) -> str:
-    """A conversation's own name; for a single call the name it was given."""
-    return stream.split("/", 1)[0] if stream.startswith(STATELESS) else stream
+    """A conversation's own name; for single calls and spawned instances the name they were given."""
+    name = stream.split(AGENT, 1)[-1].removeprefix("@").split(":", 1)[0]
+    return name if name.startswith((STATELESS, SPAWNED)) else stream
 
 
 def _error(exchange: Exchange) -> str:
@@ -206,7 +207,7 @@ def conversation_instance(journal: Journal, conversation: Conversation) -> Worke
     reason = ""
     if run is not None and run.status in _ENDED:
         status, reason = _OVER.get(run.status, "retired_completed"), f"its run has {run.status}"
-    elif row.stream.startswith(STATELESS) and not exchange.open:
+    elif instance_id(row.stream).startswith(STATELESS) and not exchange.open:
         status, reason = ("retired_completed" if exchange.phase == "ended" else "retired_error"), "a single call"
     usage = [call.usage for call in session.calls if call.usage is not None]
     return WorkerInstance(

@@ -21,6 +21,7 @@ from typing import Any
 
 from orchestrator.ports.journal import Journal
 from orchestrator.ports.services import Sessions
+from orchestrator.ports.workers import Asker
 from orchestrator.workers import files
 from orchestrator.workers.archive import Archive, passes
 from orchestrator.workers.calling import Caller, CheckLimits, StatelessResult
@@ -35,6 +36,7 @@ from orchestrator.workers.derived import Conversations
 from orchestrator.workers.errors import InvalidArgumentError, PreconditionFailedError, WorkerNotFoundError
 from orchestrator.workers.files import Saved
 from orchestrator.workers.instances import InstanceStatus, WorkerInstance
+from orchestrator.workers.kept import Kept
 from orchestrator.workers.keys import key_status
 from orchestrator.workers.performance import PerformanceRecord, PerformanceSummary, summarise
 from orchestrator.workers.reading import read_noun
@@ -55,18 +57,21 @@ class WorkerManager:
         places: Mapping[str, str] | None = None,
         project: Path | None = None,
         folder: Path | None = None,
+        kept: Path | None = None,
         journal: Journal | None = None,
         sessions: Sessions | None = None,
         environ: Mapping[str, str] | None = None,
         check_limits: CheckLimits | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`definitions` are declared by a person, in the files of `places`. `folder` is where `save_all` writes."""
+        """`definitions` are declared by a person, in the files of `places`. `folder` is where `save_all` writes;
+        `kept` holds what was added and logged in earlier processes, and is read at once. Raises InvalidArgumentError."""
         self._store = DefinitionStore(definitions, places)
         self._roster = Roster()
         self._archive = Archive(Conversations(journal))
         self._project = project or Path()
         self._folder = folder
+        self._kept = Kept(kept) if kept is not None else None
         self._environ = os.environ if environ is None else environ
         self._now = now
         self._caller = Caller(
@@ -78,6 +83,19 @@ class WorkerManager:
             recorded=journal is not None,
             now=now,
         )
+        if self._kept is not None:
+            self._kept.load(self._store, self._archive)
+
+    def now(self) -> float:
+        """Epoch seconds by the manager's clock."""
+        return self._now()
+
+    def keep(self) -> tuple[str, ...]:
+        """Make what was added, removed and logged outlive this process. Returns ids whose inline key was not written.
+
+        Does nothing without a `kept` folder. Raises WorkerInternalError.
+        """
+        return self._kept.save(self._store, self._archive) if self._kept is not None else ()
 
     def beside(self, workers: Mapping[str, Mapping[str, Any]], place: str = "the workflow") -> WorkerManager:
         """The same manager, seen from a workflow whose own `workers:` (as its plan has them) come first."""
@@ -217,14 +235,16 @@ class WorkerManager:
             limit = 0
         return self._roster.count_tokens(instance_id, input_tokens, output_tokens, limit, self._now())
 
-    async def converse(self, instance_id: str, prompt: str, *, deadline: float | None = None) -> str:
+    async def converse(
+        self, instance_id: str, prompt: str, *, deadline: float | None = None, asker: Asker | None = None
+    ) -> str:
         """The next prompt of an instance's conversation, and the answer. Raises as `execute_stateless_task`, and
         PreconditionFailedError while it is busy or cannot go on."""
         instance = self._roster.get(instance_id)
         if instance.status == "busy":
             raise PreconditionFailedError(f"instance {instance_id} is busy")
         definition = self._usable(instance.definition_id, "conversational")
-        answer = await self._caller.turn(definition, instance, prompt, self._roster, deadline=deadline)
+        answer = await self._caller.turn(definition, instance, prompt, self._roster, deadline=deadline, asker=asker)
         self.update_token_usage(instance_id, answer.usage.get("input_tokens", 0), answer.usage.get("output_tokens", 0))
         return answer.text
 
@@ -238,16 +258,18 @@ class WorkerManager:
         *,
         file_contexts: Iterable[str] = (),
         deadline: float | None = None,
+        asker: Asker | None = None,
     ) -> StatelessResult:
         """One prompt, one answer: (output, record). Checked in this order, each with its own error: it exists, is active, takes
         single calls, has room in its limits, has its key; then it is called, and what came of it is on record.
 
-        `deadline` is in epoch seconds. Raises WorkerNotFoundError, PreconditionFailedError, InvalidArgumentError,
-        WorkerRateLimitedError (with when to try again), WorkerConfigurationError, ModelError, WorkerInternalError.
+        `deadline` is in epoch seconds; `asker` is the run it is done for, if any, which pays for it. Raises WorkerNotFoundError,
+        PreconditionFailedError, InvalidArgumentError, WorkerRateLimitedError (with when to try again),
+        WorkerConfigurationError, ModelError, WorkerInternalError.
         """
         found = self._usable(definition, "stateless_task")
         config = configured(found, config_overrides)
-        return await self._caller.single(found, config, prompt, files=file_contexts, deadline=deadline)
+        return await self._caller.single(found, config, prompt, files=file_contexts, deadline=deadline, asker=asker)
 
     # Performance
 

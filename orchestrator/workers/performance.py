@@ -15,6 +15,9 @@ from msgspec import Meta
 TEXT_MAX: Final = 500
 """Characters kept of prompts and answers."""
 STATELESS: Final = "stateless-"
+"""How the ids of single calls begin."""
+SPAWNED: Final = "instance-"
+"""How the ids of spawned instances begin."""
 
 
 class LlmMetrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

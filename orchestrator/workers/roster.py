@@ -12,8 +12,7 @@ import msgspec
 from orchestrator.workers.definitions import WorkerDefinition, configured
 from orchestrator.workers.errors import InvalidArgumentError, WorkerNotFoundError, WorkerRateLimitedError
 from orchestrator.workers.instances import InstanceStatus, TokenUsage, Turn, WorkerInstance, moved
-
-SPAWNED = "instance-"
+from orchestrator.workers.performance import SPAWNED
 
 
 class Roster:

@@ -19,6 +19,7 @@ class DefinitionStore:
         self._declared = {one.definition_id: one for one in declared}
         self._places = dict(places or {})
         self._added: dict[str, WorkerDefinition] = {}
+        self._removed: set[str] = set()
 
     def beside(self, declared: Iterable[WorkerDefinition], place: str) -> DefinitionStore:
         """A view in which `declared` (a workflow's own) hide those of the same id. What is added to it is added here."""
@@ -27,7 +28,7 @@ class DefinitionStore:
             more = {one.definition_id: one for one in declared}
             view._declared = {**self._declared, **more}
             view._places = {**self._places, **dict.fromkeys(more, place)}
-        view._lock, view._added = self._lock, self._added
+        view._lock, view._added, view._removed = self._lock, self._added, self._removed
         return view
 
     def add(self, definition: WorkerDefinition | Mapping[str, Any]) -> WorkerDefinition:
@@ -41,6 +42,7 @@ class DefinitionStore:
                     help="choose another id, or update that one",
                 )
             self._added[made.definition_id] = made
+            self._removed.discard(made.definition_id)
         return made
 
     def get(self, definition_id: str) -> WorkerDefinition:
@@ -66,6 +68,11 @@ class DefinitionStore:
         with self._lock:
             return [self._added[one] for one in sorted(self._added)]
 
+    def removed(self) -> list[str]:
+        """Ids that were removed here and not added again."""
+        with self._lock:
+            return sorted(self._removed)
+
     def place(self, definition_id: str) -> str | None:
         return self._places.get(definition_id)
 
@@ -83,6 +90,7 @@ class DefinitionStore:
             before = self.get(definition_id)
             self._refuse_declared(definition_id)
             del self._added[definition_id]
+            self._removed.add(definition_id)
         return before
 
     def take(self, definitions: Iterable[WorkerDefinition]) -> tuple[str, ...]:
@@ -90,6 +98,7 @@ class DefinitionStore:
         with self._lock:
             made = {one.definition_id: one for one in definitions}
             self._added.update({name: one for name, one in made.items() if name not in self._declared})
+            self._removed.difference_update(made)
             return tuple(name for name in made if name in self._declared)
 
     def _find(self, definition_id: str) -> WorkerDefinition | None:

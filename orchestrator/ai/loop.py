@@ -142,8 +142,8 @@ class AILoop:
 
         `instructions` are added to the loop's own; `deadline` is in epoch seconds. Raises TaskError of the type that says
         what happened (`cancelled` after `stop`); its meta has `partial`, `usage`, `cost`, `turns`. JournalError goes out as
-        it is, and the next `ask` reads the record anew. PersonNeeded (or ChildParked) goes out where a tool needs a person's word: its call stays
-        pending, and is made again when the same is asked again.
+        it is, and the next `ask` reads the record anew. PersonNeeded (or ChildParked) goes out where a tool needs a person's
+        word: its call stays pending, and is made again when the same is asked again.
         """
         async with self._turnstile:
             self._check_usable()

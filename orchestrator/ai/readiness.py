@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from orchestrator.ai.fallback import models_of
 from orchestrator.ai.pool import ProviderPool
 from orchestrator.ai.settings import loop_settings
 from orchestrator.core.plan import Node, Plan, agents_behind
@@ -85,3 +86,7 @@ def _models_of(node: Node, plan: Plan) -> Iterator[Asked]:
         found = loop_settings(agent, worker, model if name in ids else None)["model"]
         if found:
             yield Asked(name, found, worker)
+        for backup in models_of(agent.get("fallback")):
+            # The worker's key and address serve its own provider's models only.
+            shared = bool(found) and parse_model(backup)[0] == parse_model(found)[0]
+            yield Asked(name, backup, worker if shared else None)

@@ -13,7 +13,7 @@ from orchestrator.spec.compile_graph import Analysis, Site
 Path = tuple[str | int, ...]
 
 AGENT: Final = (
-    "tools", "memory", "resident", "schedule", "fallback", "budget", "files",
+    "tools", "memory", "resident", "schedule", "budget", "files",
 )  # fmt: skip
 WORKER: Final = ("rate_limits", "default_file_contexts")
 AUTH: Final = ("inline", "config_path", "vault")

@@ -85,12 +85,14 @@ def cache(said: Any) -> float | None:
 
 
 def model_settings(said: dict[str, Any]) -> dict[str, Any]:
-    """`ai_config` or `base_config` with its units undone: `timeout` in seconds, `max_tokens` a number, `stop` a list."""
+    """`ai_config` or `base_config` with its units undone: durations in seconds, counts as numbers, `stop` a list."""
     made = dict(said)
-    if made.get("timeout") is not None:
-        made["timeout"] = parse_duration(made["timeout"])
-    if made.get("max_tokens") is not None:
-        made["max_tokens"] = parse_count(made["max_tokens"])
+    for name in ("timeout", "retry_delay", "max_time"):
+        if made.get(name) is not None:
+            made[name] = parse_duration(made[name])
+    for name in ("max_tokens", "context_window"):
+        if made.get(name) is not None:
+            made[name] = parse_count(made[name])
     if isinstance(made.get("stop"), str):
         made["stop"] = [made["stop"]]
     return made

@@ -17,7 +17,6 @@ from orchestrator.spec.models_values import (
     TEXT,
     Count,
     Duration,
-    ErrorTypes,
     Name,
     Natural,
     Positive,
@@ -50,6 +49,21 @@ class ModelSettings(Strict):
     )
     parallel_tool_calls: bool = optional(description="Whether one turn may call several tools.")
     timeout: Duration = optional(description="Time limit for one model call.")
+    retries: Natural = optional(
+        description="More tries of one model call that failed for a passing reason. Default: 3."
+    )
+    retry_delay: Duration = optional(description="Wait before the first of them; it doubles each time. Default: `1s`.")
+    max_turns: Positive = optional(
+        description="Most answers of the model to one prompt; tool calls and repairs count. Default: 32."
+    )
+    max_time: Duration = optional(description="Time limit for one prompt; waiting for a person does not count.")
+    max_identical_calls: Positive = optional(
+        description="Most calls of one tool with the same arguments in a row. Default: 5."
+    )
+    context_window: Count = optional(description="Tokens the model takes, question and answer together: `128k`.")
+    on_overflow: Literal["fail", "drop_oldest", "summarise"] = optional(
+        description="What happens when a conversation is too long for the model. Default: `fail`."
+    )
     extra: dict[str, Any] = optional(description="Settings of one provider, passed on as they are.")
 
 
@@ -59,14 +73,21 @@ class AIConfig(ModelSettings):
     model: str = optional(description="`provider/model`, for example `openai/gpt-5-mini`.")
 
 
+FallbackError = Literal[
+    "rate_limited", "overloaded", "outage", "timeout", "context_too_long", "refused", "invalid_input", "invalid_output"
+]
+"""A wrong key is not among them: it is mended, not worked around."""
+FallbackErrors = Annotated[Annotated[FallbackError, TEXT] | Annotated[list[FallbackError], LIST], BY_KIND]
+
+
 class Fallback(Strict):
     """What to ask when the model cannot answer."""
 
     models: list[str] = Field(description="Models, in the order they are tried.")
-    on: ErrorTypes = optional(
+    on: FallbackErrors = optional(
         description="Error types that lead there. Default: `rate_limited`, `overloaded`, `outage`, `timeout`."
     )
-    cooldown: Duration = optional(description="How long the first model is left alone after that.")
+    cooldown: Duration = optional(description="How long a model that failed is left alone after that. Default: `1m`.")
 
 
 class Permissions(Strict):

@@ -78,7 +78,7 @@ async def test_every_point_of_a_conversation_is_told_in_order() -> None:
     assert answered["tokens_used"] == {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
     assert answered["response_data"]["tool_calls"][0]["name"] == "add"
     assert ear.of("ai_loop.tool.call_generated")[0]["arguments"] == {"a": 1, "b": 2}
-    assert [p["step_name"] for p in ear.of("ai_processing_step")] == ["retry", "tool"]
+    assert [p["step_name"] for p in ear.of("ai_processing_step")] == ["retry", "tool_started", "tool"]
     assert ear.of("ai_loop_stopped")[0]["reason"] == "ended"
 
 

@@ -37,6 +37,7 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
         "watch": Entry("watch", "Follow a run live."),
         "why": Entry("why", "Say why a task ran, was skipped or waits."),
         "diff": Entry("diff", "Compare two runs."),
+        "tape": Entry("tape", "Look at recorded answers, check and clean them."),
         "events": Entry("events", "List the events that delegates can hear."),
     },
     "Set up": {
@@ -59,7 +60,6 @@ LATER: Final[dict[str, str]] = {
     "schedules": "the next fires of schedules",
     "daemon": "the process that keeps schedules and wakes",
     "serve": "the server and its dashboard",
-    "tape": "recorded model answers",
 }
 """Names that later versions own: they answer plainly and are never free for something else."""
 

@@ -94,7 +94,7 @@ class Stage:
             return code
         from orchestrator.cli.taping import finish
 
-        return finish(self.session, tape, taping, code, quiet=self.progress in ("none", "json"))
+        return finish(self.session, self.project, tape, taping, code, quiet=self.progress in ("none", "json"))
 
     def _with_delegates(self, begin: Begin) -> Begin:
         async def attach_first(engine: ExecutionEngine) -> RunHandle:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +128,21 @@ def told(trigger: Mapping[str, Any]) -> str:
     return f"{'replayed from' if said.get('mode') == 'replay' else 'recorded on'} {said.get('file', '')}"
 
 
-def finish(session: Session, tape: TapePlayer | TapeRecorder, taping: Taping, code: int, *, quiet: bool) -> int:
+def replay_note(state: Path, tape: Path) -> Path:
+    """Where it stands what the last successful replay of a tape left unused: {sha256, unused}."""
+    return state / "tapes" / f"{hashlib.sha256(str(tape.resolve()).encode()).hexdigest()[:16]}.json"
+
+
+def _note_replay(state: Path, tape: TapePlayer) -> None:
+    note = replay_note(state, tape.path)
+    note.parent.mkdir(mode=0o700, exist_ok=True)
+    unused = [entry.number for entry in tape.unused()]
+    note.write_text(json.dumps({"sha256": hashlib.sha256(tape.path.read_bytes()).hexdigest(), "unused": unused}))
+
+
+def finish(
+    session: Session, project: Path, tape: TapePlayer | TapeRecorder, taping: Taping, code: int, *, quiet: bool
+) -> int:
     """What became of the tape, on standard error; the exit code of the command."""
     from orchestrator.ai.tapes import TapePlayer
     from orchestrator.cli.formats import plural
@@ -140,6 +156,8 @@ def finish(session: Session, tape: TapePlayer | TapeRecorder, taping: Taping, co
     if tape.misses:
         _show_diff(session, tape.misses[0].diff)
         return ExitCode.REPLAY_MISS
+    if code == ExitCode.OK:
+        _note_replay(session.state(project), tape)
     if code == ExitCode.OK and (left := tape.unused()):
         shown = ", ".join(f"{entry.number} ({entry.said})" for entry in left[:UNUSED_MAX])
         more = f" and {len(left) - UNUSED_MAX} more" if len(left) > UNUSED_MAX else ""

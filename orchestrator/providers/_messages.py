@@ -46,6 +46,8 @@ from orchestrator.ports.chat_model import (
 )
 
 OUTPUT_NAME: Final = "answer"
+TOKENS_MAX: Final = 2**40
+"""No request uses more; whoever reports it is wrong."""
 
 _FINISH: Final[dict[str, FinishReason]] = {
     "stop": "stop",
@@ -148,23 +150,31 @@ def _readable(types: frozenset[str]) -> str:
 
 
 def event(given: ModelResponseStreamEvent) -> ChatEvent | None:
-    """One of ours; None for what only repeats. The first text of a part is in its start."""
+    """One of ours; None for what only repeats. The first text of a part is in its start. Raises ChatModelError."""
     match given:
         case PartStartEvent(index=index, part=ToolCallPart() as part):
-            return ToolCallDelta(index, part.args_as_json_str() if part.args else "", part.tool_call_id, part.tool_name)
+            arguments = part.args_as_json_str() if part.args else ""
+            return ToolCallDelta(index, _sound(arguments), _sound(part.tool_call_id), _sound(part.tool_name))
         case PartStartEvent(part=TextPart(content=text)) if text:
-            return TextDelta(text)
+            return TextDelta(_sound(text))
         case PartStartEvent(part=ThinkingPart(content=text)) if text:
-            return ReasoningDelta(text)
+            return ReasoningDelta(_sound(text))
         case PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
-            return TextDelta(text)
+            return TextDelta(_sound(text))
         case PartDeltaEvent(delta=ThinkingPartDelta(content_delta=text)) if text:
-            return ReasoningDelta(text)
+            return ReasoningDelta(_sound(text))
         case PartDeltaEvent(index=index, delta=ToolCallPartDelta() as delta):
             said = delta.args_delta
-            arguments = said if isinstance(said, str) else json.dumps(said) if said else ""
-            return ToolCallDelta(index, arguments, delta.tool_call_id or "", "")
+            arguments = json.dumps(said) if isinstance(said, dict) else said or ""
+            return ToolCallDelta(index, _sound(arguments), _sound(delta.tool_call_id or ""), "")
     return None
+
+
+def _sound(text: object) -> str:
+    """SDKs take what comes over the wire at its word: a text may be anything."""
+    if not isinstance(text, str):
+        raise ChatModelError("outage", f"the provider sent {type(text).__name__} where a text belongs")
+    return text
 
 
 def is_call(event: ChatEvent) -> bool:
@@ -195,9 +205,12 @@ def _unexplained(raw: Any) -> ChatModelError:
 
 
 def _usage(used: RequestUsage) -> Usage | None:
-    """None if nothing was reported. Cached and reasoning tokens are parts of input and output."""
+    """None if nothing was reported, or nonsense. Cached and reasoning tokens are parts of input and output."""
     if used.unmeasured_requests or not (used.input_tokens or used.output_tokens):
         return None
     details = used.details
     reasoning = used.output_reasoning_tokens or details.get("reasoning_tokens", 0) or details.get("thoughts_tokens", 0)
-    return Usage(used.input_tokens, used.output_tokens, used.cache_read_tokens, reasoning)
+    counts = (used.input_tokens, used.output_tokens, used.cache_read_tokens, reasoning)
+    if not all(isinstance(count, int) and 0 <= count <= TOKENS_MAX for count in counts):
+        return None
+    return Usage(*counts)

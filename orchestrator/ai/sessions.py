@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from functools import partial
 
 from orchestrator.ai.attachments import attachments
 from orchestrator.ai.config import AILoopConfig
 from orchestrator.ai.factory import AILoopFactory
+from orchestrator.ai.guarded import guarded
 from orchestrator.ai.loop import AILoop, LoopAnswer
 from orchestrator.ai.manager import AILoopManager
+from orchestrator.ai.seats import Seat
 from orchestrator.ai.settings import loop_settings
+from orchestrator.ai.sub_agents import SubAgentTool, worker_of
+from orchestrator.ai.transfers import TransferTool
 from orchestrator.core.budget import Account
 from orchestrator.errors import CredentialsError, NotFoundError, TaskError, UsageError
 from orchestrator.ports.services import AgentAnswer, AgentCall
@@ -20,8 +26,10 @@ Tools = Callable[[AgentCall], Awaitable[Iterable[Tool]]]
 
 
 async def tools_of_call(call: AgentCall) -> Iterable[Tool]:
-    """What the agent's `tools:` name, opened for this call. Raises TaskError `tool`."""
+    """What the agent's `tools:` name, and those of its `memory`, opened for this call. Raises TaskError `tool`."""
     wanted = list(call.agent.get("tools") or ())
+    if call.agent.get("memory"):
+        wanted.append("memory.*")
     if call.context is None or not wanted:
         return ()
     return await call.context.services.tools.open(call.context, wanted)
@@ -40,11 +48,11 @@ class AgentSessions:
     async def run_turns(self, call: AgentCall) -> AgentAnswer:
         """One agent task. Cancelled or crashed, it goes on at its last recorded turn when called again with the same key.
 
-        Raises TaskError; `auth` and `invalid_input` where the agent cannot be asked at all.
+        Raises TaskError (`auth` and `invalid_input` where the agent cannot be asked at all), PersonNeeded, ChildParked.
         """
         try:
             stream = conversation(call)
-            loop = self._loop(call, stream, await self._tools(call))
+            loop = self._loop(call, stream, await self._equipment(call))
         except CredentialsError as error:
             raise TaskError("auth", error.message, help=error.help) from error
         except (NotFoundError, UsageError) as error:
@@ -57,6 +65,37 @@ class AgentSessions:
             if not self._users[stream]:
                 del self._users[stream]
                 await self.manager.remove_ai_loop(stream)
+
+    async def _equipment(self, call: AgentCall) -> list[Tool]:
+        """All that the call's agent may use, each behind the agent's permissions. Raises TaskError."""
+        agent = call.agent
+        tools = list(await self._tools(call))
+        tools += [SubAgentTool(other, call, self.run_turns) for other in _others(call, "sub_agents")]
+        tools += [TransferTool(other, call.agents[other]) for other in _others(call, "handoffs")]
+        if call.context is None:
+            return tools
+        return guarded(tools, agent.get("permissions"), call.agent_id, call.context)
+
+    async def _seat(self, call: AgentCall, agent_id: str) -> Seat:
+        """Another agent in the place of the one that was called: its own settings and tools, the same task and budgets.
+
+        Raises NotFoundError, UsageError, CredentialsError, TaskError.
+        """
+        if agent_id not in call.agents:
+            raise NotFoundError(f"no agent is called {agent_id!r}")
+        agent = call.agents[agent_id]
+        taken = replace(call, agent_id=agent_id, agent=agent, worker=worker_of(agent_id, call), model=None)
+        if call.context is not None:
+            taken.context = replace(call.context, call=taken)
+        return self._factory.seat(
+            agent_id,
+            self.config(taken),
+            instructions=agent.get("instructions") or "",
+            tools=await self._equipment(taken),
+            worker=taken.worker,
+            fallback=agent.get("fallback"),
+            secrets=call.context.secrets if call.context is not None else (),
+        )
 
     async def _ask(self, loop: AILoop, call: AgentCall) -> AgentAnswer:
         files = await asyncio.to_thread(attachments, call.files, call.project, self._factory.journal)
@@ -81,6 +120,8 @@ class AgentSessions:
             instructions=call.agent.get("instructions") or "",
             tools=tools,
             worker=call.worker,
+            fallback=call.agent.get("fallback"),
+            agents=partial(self._seat, call),
             accounts=self._accounts(call),
             stream=stream,
             run_id=call.run_id,
@@ -105,6 +146,17 @@ class AgentSessions:
 
     async def close(self) -> None:
         await self.manager.cleanup()
+
+
+def _others(call: AgentCall, word: str) -> list[str]:
+    """The agents that stand under `sub_agents` or `handoffs`. Raises TaskError `invalid_input` for one that nobody declared."""
+    names = list(dict.fromkeys(call.agent.get(word) or ()))
+    for name in names:
+        if name not in call.agents:
+            raise TaskError(
+                "invalid_input", f"`{word}` of agent {call.agent_id!r} names {name!r}, which is not declared"
+            )
+    return names
 
 
 def conversation(call: AgentCall) -> str:

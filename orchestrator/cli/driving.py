@@ -63,6 +63,7 @@ class _Drive:
     def __init__(self, driving: Driving, engine: ExecutionEngine) -> None:
         self.how = driving
         self.engine = engine
+        engine.attended = driving.ask
         self.renderer = driving.renderer
         self.handle: RunHandle | None = None
         self._questions: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -144,14 +145,24 @@ class _Drive:
             try:
                 await self._until_settled(question, self._ask(question, read))
             except EOFError:
-                self.renderer.notice(f"`{question['task']}` is left unanswered; answer it later, or Ctrl-C to leave")
+                self._leave(question)
+                return
             finally:
                 self.renderer.release()
 
     def _open(self, question: dict[str, Any]) -> bool:
-        """Nobody has answered it meanwhile, and it has not expired."""
+        """Nobody has answered it meanwhile, it has not expired, and its task asks nothing else by now."""
         line = self.renderer.story.open.get(question["task"])
-        return line is not None and line.status == "asked"
+        if line is None or line.status != "asked" or line.question is None:
+            return False
+        return line.question.get("seq") == question.get("seq")
+
+    def _leave(self, question: dict[str, Any]) -> None:
+        """The person went (Ctrl-D): the run is let go of as soon as it only waits for people."""
+        assert self.handle is not None
+        self.engine.attended = False
+        self.handle.let_go()
+        self.renderer.notice(f"`{question['task']}` is left unanswered; the run goes on as far as it can without you")
 
     async def _until_settled(self, question: dict[str, Any], work: Coroutine[Any, Any, None]) -> None:
         """Ask, but stop asking when the question is settled elsewhere: answered, expired, cancelled."""
@@ -177,7 +188,7 @@ class _Drive:
         while self._open(question):
             answer = await ask_form(question, self.how.session.err, read, told=told)
             try:
-                self.handle.answer(question["task"], answer, by=whoami())
+                self.handle.answer(question["task"], answer, by=whoami(), question=question.get("key") or "")
             except WhisperFlowError as error:
                 told = error.message
             else:

@@ -88,6 +88,7 @@ def task_json(task: TaskView, *, with_value: bool = False) -> JSON:
         "failure": task.failure,
         "forgiven": task.forgiven,
         "question": task.question,
+        "answers": [{**one, "at": formats.iso(one["at"])} for one in task.answers],
         "wake_at": formats.iso(task.wake_at),
         "reused": task.reused,
         "by": task.by,

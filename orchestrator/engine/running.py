@@ -411,6 +411,13 @@ class RunHandle:
         given: Answered = inbox.answer(self._running.state, message, lambda stored: load(journal, stored))
         self._post(given)
 
+    def let_go(self) -> None:
+        """Nobody is here any more who could answer: stop driving the run once it only waits for people."""
+        actor = self._running.actor
+        if actor is not None:
+            actor.park = True
+            actor.knock()
+
     def resolve(self, task: str, how: str, *, by: str = "", value: JSON = None) -> None:
         """Say what became of an `unknown` task: `retry`, `succeeded` (with its value) or `failed`."""
         inbox.check_how(how)

@@ -122,8 +122,10 @@ def _given(task: TaskView, verdict: str | None, pairs: tuple[str, ...], value: s
 
 async def _answer(session: Session, engine: ExecutionEngine, run_id: str, task: TaskView, given: Any) -> None:
     """Record the answer; asked here again until it fits the form."""
+    assert task.question is not None
+    key = task.question.get("key") or ""
     if given is not _NOTHING:
-        engine.answer(run_id, task.name, given, by=whoami())
+        engine.answer(run_id, task.name, given, by=whoami(), question=key)
         return
     if not can_ask():
         raise UsageError(
@@ -132,7 +134,6 @@ async def _answer(session: Session, engine: ExecutionEngine, run_id: str, task: 
         )
     from orchestrator.cli.prompts import TerminalLines, ask_form
 
-    assert task.question is not None
     told: str | None = None
     read = TerminalLines()
     while True:
@@ -141,7 +142,7 @@ async def _answer(session: Session, engine: ExecutionEngine, run_id: str, task: 
         except EOFError:
             raise UsageError("left without an answer") from None
         try:
-            engine.answer(run_id, task.name, answer, by=whoami())
+            engine.answer(run_id, task.name, answer, by=whoami(), question=key)
         except WhisperFlowError as error:
             told = error.message
         else:

@@ -169,6 +169,13 @@ def _indented(label: str, value: Any, indent: str, everything: bool) -> str:
     return f"{indent}{label.rstrip()}\n{rows}"
 
 
+def _answer_line(answer: dict[str, Any]) -> str:
+    """`ada, 12:03:44: May agent …?  approve: true`."""
+    asked = cut(clean_line(str(answer["question"])), 100)
+    who = f"{clean_line(str(answer['by']))}, {formats.instant(answer['at'])}"
+    return f"{who}: {asked}  →  {cut(clean_line(formats.value_text(answer['value'])), 100)}"
+
+
 def show_task(out: Screen, view: RunView, task: TaskView, *, everything: bool = False) -> None:
     out.line(task_line(out, task, 0).replace(_label(task).strip(), out.style(clean_line(task.name), "bold"), 1))
     facts = [("verb", f"{task.verb}  {view.workflow}:{task.line}" if task.line else task.verb)]
@@ -179,6 +186,7 @@ def show_task(out: Screen, view: RunView, task: TaskView, *, everything: bool = 
     facts += [("attempts", str(task.attempts))] if task.attempts else []
     facts += [("usage", ", ".join(f"{name} {count}" for name, count in task.usage.items()))] if task.usage else []
     facts += [("by", clean_line(task.by))] if task.by else []
+    facts += [("answered", _answer_line(one)) for one in task.answers]
     facts += [("reason", clean_line(task.reason))] if task.reason else []
     for label, text in facts:
         out.line(f"  {out.style(f'{label:<9}', 'dim')} {text}")

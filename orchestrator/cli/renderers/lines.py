@@ -32,6 +32,7 @@ ICONS: Final[dict[str, tuple[str, str]]] = {
 
 TAIL_LINES: Final = 10
 SUMMARY_MAX: Final = 80
+DETAIL_MAX: Final = 160
 SUMMARY_MIN: Final = 20
 """Columns that a summary has in any case, even where the line then wraps."""
 
@@ -60,6 +61,7 @@ class History:
             "task_blocked": self._settled_early,
             "task_cancelled": self._settled_early,
             "task_asked": self._asked,
+            "task_answered": self._answered,
             "task_parked": self._waits,
             "task_unknown": self._unknown,
             "task_cut": self._cut,
@@ -69,6 +71,8 @@ class History:
             "stop_requested": self._stop_requested,
             "task_log": self._log,
         }
+        if verbose:
+            self._tellers["task_tool"] = self._tool
 
     def lines(self, event: Event) -> list[str]:
         """What to say about an event; nothing for most that only mark the way."""
@@ -130,6 +134,22 @@ class History:
         until = event.get("expires_at")
         expires = f"until {formats.instant(until, now=event.get('at'))}" if until else ""
         return [self._row(line, "asked", f"asks: {clean_line(str(event.get('question', '')))}", expires)]
+
+    def _answered(self, event: Event) -> list[str]:
+        line = self.story.tasks[event["task"]]
+        said = cut(clean_line(str(event.get("summary") or "")), SUMMARY_MAX)
+        by = "nobody answered in time" if event.get("by") == "expiry" else f"answered by {clean_line(str(event['by']))}"
+        return [self._row(line, "running", by, self.screen.style(said, "dim"))]
+
+    def _tool(self, event: Event) -> list[str]:
+        """With `--verbose`: which tool an agent calls."""
+        line = self.story.task(event["task"])
+        return [self._row(line, "running", f"tool {cut(line.tool, DETAIL_MAX)}")]
+
+    def progress(self, event: Event) -> list[str]:
+        """What an agent is up to, in a line of its own; a frame shows it beside the task instead."""
+        line = self.story.task(event["task"])
+        return [self._row(line, "running", cut(line.detail, DETAIL_MAX))] if line.detail else []
 
     def _waits(self, event: Event) -> list[str]:
         line = self.story.tasks[event["task"]]

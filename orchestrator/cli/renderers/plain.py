@@ -50,6 +50,8 @@ class PlainRenderer:
             if self.story.rerun_of:
                 self._begun[event["task"]] = lines, event.get("at")
                 return
+        elif kind == "task_progress":
+            lines = self.history.progress(event)
         elif kind == "run_status" and event.get("status") in ("waiting", "paused"):
             lines = [
                 f"{icon(self.screen, 'paused')} {self.story.status}{': ' if self.story.reason else ''}{self.story.reason}"

@@ -51,6 +51,8 @@ class TaskLine:
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=2))
     """The last whole lines that a model or command wrote."""
     partial: str = ""
+    inner: dict[str, str] = field(default_factory=dict)
+    """Unfinished lines of the agents that its agent asked, by their names."""
 
     @property
     def top(self) -> bool:
@@ -68,8 +70,13 @@ class TaskLine:
         """`attempt 2 of 4`; where an attempt was cut off by a crash, there may be more than were granted."""
         return f"attempt {self.attempt} of {self.of}" if self.attempt <= self.of else f"attempt {self.attempt}"
 
-    def wrote(self, text: str) -> None:
-        """Keep the last whole lines of a text that comes in pieces."""
+    def wrote(self, text: str, who: str = "") -> None:
+        """Keep the last whole lines of a text that comes in pieces; `who` writes it, if not the task's own agent."""
+        if who:
+            *whole, rest = (self.inner.get(who, "") + text).split("\n")
+            self.lines.extend(f"{who}: {clean(line).rstrip()}" for line in whole if line.strip())
+            self.inner[who] = rest[-PARTIAL_MAX:]
+            return
         *whole, rest = (self.partial + text).split("\n")
         self.lines.extend(clean(line).rstrip() for line in whole if line.strip())
         self.partial = rest[-PARTIAL_MAX:]
@@ -177,8 +184,9 @@ class Story:
         line.attempt = event.get("attempt", 1)
         line.of = event.get("of", 1)
         line.detail = clean_line(str(event.get("detail") or ""))
-        line.partial, line.tool = "", ""
+        line.partial, line.tool, line.question = "", "", None
         line.lines.clear()
+        line.inner.clear()
 
     def _on_task_opened(self, event: Event) -> None:
         line = self._goes_on(event, "running")
@@ -202,17 +210,17 @@ class Story:
     def _on_task_chunk(self, event: Event) -> None:
         line = self.task(event["task"])
         line.tool = ""
-        line.wrote(event.get("text", ""))
+        line.wrote(event.get("text", ""), inner_agent(event))
 
     def _on_task_tool(self, event: Event) -> None:
         line = self.task(event["task"])
-        line.tool = tool_text(event.get("name", ""), event.get("arguments"))
+        line.tool = " ".join([*said_by(event), tool_text(event.get("name", ""), event.get("arguments"))])
         line.tool_at = event.get("at")
 
     def _on_task_progress(self, event: Event) -> None:
         text = event.get("text") or event.get("message")
         if isinstance(text, str):
-            self.task(event["task"]).detail = clean_line(text)
+            self.task(event["task"]).detail = clean_line(" ".join([*said_by(event), text]))
 
     def _settle(self, event: Event, status: str) -> TaskLine:
         line = self.task(event["task"])
@@ -263,6 +271,9 @@ class Story:
     def _on_task_asked(self, event: Event) -> None:
         self._goes_on(event, "asked").question = event
 
+    def _on_task_answered(self, event: Event) -> None:
+        self._goes_on(event, "running").question = None
+
     def _on_task_parked(self, event: Event) -> None:
         self._goes_on(event, "parked").reason = clean_line(str(event.get("reason") or ""))
 
@@ -300,6 +311,16 @@ class Story:
             self.cost = event["cost"]
         self.tokens = max(self.tokens, formats.tokens(event.get("usage")))
         self.open.clear()
+
+
+def inner_agent(event: Event) -> str:
+    """The agent that says it, if the task's own agent asked another; else empty."""
+    return clean_line(str(event.get("agent") or "")) if event.get("depth") else ""
+
+
+def said_by(event: Event) -> list[str]:
+    who = inner_agent(event)
+    return [f"{who}:"] if who else []
 
 
 def tool_text(name: str, arguments: Any) -> str:

@@ -87,8 +87,21 @@ class BaseConfig(_Settings, frozen=True):
     parallel_tool_calls: bool | None = None
     timeout: Annotated[float, Meta(gt=0)] | None = None
     """Seconds for one request."""
+    retries: Count | None = None
+    retry_delay: Amount | None = None
+    """Seconds before the first of them."""
+    max_turns: Annotated[int, Meta(ge=1)] | None = None
+    max_time: Annotated[float, Meta(gt=0)] | None = None
+    """Seconds for one prompt and all that follows from it."""
+    max_identical_calls: Annotated[int, Meta(ge=1)] | None = None
+    on_overflow: Literal["fail", "drop_oldest", "summarise"] | None = None
+    context_window: Annotated[int, Meta(ge=1)] | None = None
     extra: dict[str, Any] | None = None
     base_url: str | None = None
+
+
+DURATIONS: Final = frozenset({"timeout", "retry_delay", "max_time"})
+"""Settings in seconds; files of people write their unit."""
 
 
 class CostMetrics(_Settings, frozen=True):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orchestrator.workers.declared import FOLDER
-from orchestrator.workers.definitions import WorkerDefinition
+from orchestrator.workers.definitions import DURATIONS, WorkerDefinition
 from orchestrator.workers.errors import PreconditionFailedError, WorkerInternalError, WorkerNotFoundError
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def yaml_fields(definition: WorkerDefinition) -> dict[str, Any]:
     page |= {name: getattr(definition, name) for name in ("name", "description", "metadata")}
     page |= {"capabilities": list(definition.capabilities)}
     del page["definition_id"]
-    if "timeout" in page["base_config"]:
-        page["base_config"]["timeout"] = f"{page['base_config']['timeout']:g}s"
+    for name in DURATIONS & set(page["base_config"]):
+        page["base_config"][name] = f"{page['base_config'][name]:g}s"
     if page["interaction_models"] == ["conversational"]:
         del page["interaction_models"]
     if page["status"] == "active":

@@ -104,6 +104,7 @@ class WireServer:
         still_there = opened.done()
         for task in (opened, gone):
             task.cancel()
+        await asyncio.gather(opened, gone, return_exceptions=True)
         return still_there
 
 

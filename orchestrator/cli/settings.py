@@ -112,7 +112,7 @@ class Settings:
         """What an engine takes of the project's configuration, as plain values."""
         limits = {"processes": self.value("limits.processes"), "calls": self.value("limits.waiting_calls")}
         kept: dict[str, Any] = {
-            name: self.project_values[name] for name in ("pass_env", "http") if name in self.project_values
+            name: self.project_values[name] for name in ("pass_env", "http", "tools") if name in self.project_values
         }
         return {"limits": limits, **kept}
 

@@ -13,9 +13,9 @@ from orchestrator.spec.compile_graph import Analysis, Site
 Path = tuple[str | int, ...]
 
 AGENT: Final = (
-    "tools", "memory", "resident", "schedule", "budget", "files",
+    "resident", "schedule", "budget",
 )  # fmt: skip
-WORKER: Final = ("rate_limits", "default_file_contexts")
+WORKER: Final = ("rate_limits",)
 AUTH: Final = ("inline", "config_path", "vault")
 SECRET: Final = ("keyring", "vault")
 BUDGET: Final = ("time", "cost_per_day", "tokens_per_day")

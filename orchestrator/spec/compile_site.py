@@ -11,6 +11,7 @@ from orchestrator.core.plan import Plan, agents_behind
 from orchestrator.spec import compile_later, compile_values
 from orchestrator.spec.compile_graph import Site
 from orchestrator.spec.load import Workflow
+from orchestrator.spec.tool_names import workflow_tools
 
 _MARKS = re.compile(r"\$*(?:\$\{\{|\{%)")
 
@@ -25,6 +26,10 @@ class SiteLowering:
         self._used_agents: set[str] = set()
         self.agents = {name: compile_values.agent(agent) for name, agent in workflow.agents.items()}
         self.children: dict[str, Plan] = {}
+        self._called = {one.said: self.called(one.said) for one in workflow_tools(workflow)}
+        """Workflows that agents may call, as the file says them → their identity."""
+        for agent in self.agents.values():
+            self._name_workflows(agent)
 
     def fields(self, site: Site) -> dict[str, Any]:
         made = site.verb.fields(site.task, _TaskLowering(self, site))
@@ -80,6 +85,9 @@ class SiteLowering:
             return self._workflow.data.get("env")
         if name == "workflow":
             return self.children[fields["path"]].digest
+        if name == "tool":
+            child = self.children.get(fields["name"])
+            return child.digest if child is not None else self._workflow.mcp.get(fields["name"].partition(".")[0])
         if name == "agent":
             who = fields["agent"]
             return [self.agents, self._workflow.workers] if "${{" in who else self._agent_with_worker(who)
@@ -90,9 +98,18 @@ class SiteLowering:
         names = agents_behind([name], self.agents) or (name,)
         known = [self.agents.get(one, {}) for one in names]
         pairs = [[agent, self._workflow.workers.get(agent.get("worker", ""))] for agent in known]
-        return pairs[0] if len(pairs) == 1 else pairs
+        behind: Any = pairs[0] if len(pairs) == 1 else pairs
+        tools = dict.fromkeys(tool for agent in known for tool in agent.get("tools") or ())
+        called = [self.children[tool].digest for tool in tools if tool in self.children]
+        return [behind, called] if called else behind
 
-    def child(self, site: Site, said: str) -> str:
+    def _name_workflows(self, agent: dict[str, Any]) -> None:
+        """In an agent's `tools`, the paths of workflows become their identities."""
+        if agent.get("tools"):
+            agent["tools"] = [self._called.get(tool, tool) for tool in agent["tools"]]
+
+    def called(self, said: str) -> str:
+        """The identity of a workflow that is called by its path; its plan becomes one of the children."""
         workflow = self._workflow.child(said)
         if workflow.identity not in self.children:
             self.children[workflow.identity] = self._plan_of(workflow)
@@ -106,6 +123,7 @@ class SiteLowering:
             at = at.scope.owner
         name = ".".join(("task", *reversed(ids)))
         self.agents[name] = compile_values.agent(self._workflow.with_agent_defaults(said))
+        self._name_workflows(self.agents[name])
         return name
 
     def later(self, what: str, path: tuple[str | int, ...]) -> None:
@@ -143,7 +161,7 @@ class _TaskLowering:
         return self._around.inline_agent(self._site, inline)
 
     def child(self, path: str) -> str:
-        return self._around.child(self._site, path)
+        return self._around.called(path)
 
     def shell(self, text: str) -> tuple[str, dict[str, str]]:
         if not has_marks(text):

@@ -135,6 +135,65 @@ class ProjectHttp(Strict):
     )
 
 
+class FileRoot(Strict):
+    """A folder that agents' file tools may use."""
+
+    path: str = Field(description="The folder, from the project's root; others are named whole.")
+    write: bool = Field(True, description="Whether files in it may be changed.")
+
+
+class FileToolSettings(Strict):
+    """Where `files.*` may go."""
+
+    roots: list[Annotated[Annotated[str, TEXT] | Annotated[FileRoot, MAP], BY_KIND]] = optional(
+        description="Folders, by default the project. `.git`, `.whisper-flow` and `.env` are closed unless one lies in them."
+    )
+
+
+class ShellToolSettings(Strict):
+    """What `shell` may do."""
+
+    allow: list[str] = optional(description="Programs that agents may start without permission, as they name them.")
+    sandbox: Literal["required", "preferred", "none"] = Field(
+        "preferred", description="`required` refuses the tool where bubblewrap does not work; `none` never uses it."
+    )
+    network: bool = Field(False, description="Whether programs in the sandbox may use the network.")
+    read: list[str] = optional(description="More folders that programs in the sandbox may read.")
+    env: list[Name] = optional(description="More environment variables that programs get.")
+    timeout: Duration = optional(description="Time limit of a call that names none; 2m if not said.")
+
+
+class HttpToolSettings(Strict):
+    """What `http.get` may ask without permission."""
+
+    allow: list[str] = optional(description="Hosts or globs of hosts, such as `docs.python.org` or `*.example.com`.")
+
+
+class PythonToolSettings(Strict):
+    """How functions are called as tools."""
+
+    timeout: Duration = optional(description="Time limit of a call; 10m if not said.")
+
+
+class McpToolSettings(Strict):
+    """How tool servers are trusted."""
+
+    pin: Literal["first", "required"] = Field(
+        "first",
+        description="`required` refuses a server whose tools were not pinned before; `first` pins them at first use.",
+    )
+
+
+class ToolSettings(Strict):
+    """What tools may do in this project, whoever uses them."""
+
+    files: FileToolSettings = optional(description="Where `files.*` may go.")
+    shell: ShellToolSettings = optional(description="What `shell` may do.")
+    http: HttpToolSettings = optional(description="What `http.get` may ask without permission.")
+    python: PythonToolSettings = optional(description="How functions are called as tools.")
+    mcp: McpToolSettings = optional(description="How tool servers are trusted.")
+
+
 class Project(Strict):
     """`config/whisper-flow.yaml`: what holds for every workflow of the project."""
 
@@ -145,6 +204,7 @@ class Project(Strict):
         description="More environment variables that tasks get, beside PATH, HOME, LANG, TZ, TERM and TMPDIR."
     )
     http: ProjectHttp = optional(description="What `http` tasks may reach.")
+    tools: ToolSettings = optional(description="What tools may do.")
     state: str = optional(
         description="Folder of runs and journal, relative to the project; `.whisper-flow` if not said."
     )

@@ -101,8 +101,10 @@ class Permissions(Strict):
 class Memory(Strict):
     """What an agent remembers between conversations."""
 
-    path: str = optional(description="File that holds it, from the project's root.")
-    max_size: Size = optional(description="Most bytes.")
+    path: str = optional(
+        description="File that holds it, from the project's root. Default: one of its own in the state folder."
+    )
+    max_size: Size = optional(description="Most bytes; 256KiB if not said.")
 
 
 class Queue(Strict):
@@ -143,8 +145,9 @@ class AgentFields(Strict):
     sub_agents: list[ResourceId] = optional(description="Agents it may call like tools.")
     handoffs: list[ResourceId] = optional(description="Agents it may hand the conversation to.")
     files: list[str] = optional(description="Files it always sees, from the project's root.")
-    memory: Annotated[Annotated[bool, FLAG] | Annotated[Memory, MAP], BY_KIND] = optional(
-        description="What it remembers between conversations."
+    memory: Annotated[Annotated[bool, FLAG] | Annotated[ResourceId, TEXT] | Annotated[Memory, MAP], BY_KIND] = optional(
+        description="What it remembers between conversations, read and written by its `memory.*` tools: `true` for one of its"
+        " own, a name for one that agents share, or where it is."
     )
     repair: Natural = Field(2, description="How often it may correct an answer that does not fit `output`.")
     budget: Budget = optional(description="Limits for each of its conversations.")

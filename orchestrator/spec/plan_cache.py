@@ -33,7 +33,7 @@ _MAGIC: Final = b"whisper-flow plan 1\n"
 ENTRY_BYTES_MAX: Final = 64 * 1024 * 1024
 FOLDER_BYTES_MAX: Final = 256 * 1024 * 1024
 ENTRIES_MAX: Final = 500
-_OUR_CODE: Final = ("spec", "spec/verbs", "spec/rules", "core", "core/expressions")
+_OUR_CODE: Final = ("spec", "spec/verbs", "spec/rules", "core", "core/expressions", "tools")
 _WATCHED: Final = ("config/whisper-flow.yaml",)
 _LISTED: Final = ("config/agents", "config/workers")
 

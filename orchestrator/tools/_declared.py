@@ -38,6 +38,18 @@ def arguments(required: Iterable[str] = (), /, **properties: dict[str, JSON]) ->
     return {**schema, "required": list(required)} if required else schema
 
 
+def seconds(said: JSON, otherwise: float) -> float:
+    """A duration of the configuration, as `90s`, in seconds. Raises TaskError `invalid_input`."""
+    if said is None:
+        return otherwise
+    from orchestrator.core.units import UnitError, parse_duration
+
+    try:
+        return float(said) if isinstance(said, int | float) else parse_duration(said)
+    except UnitError as error:
+        raise TaskError("invalid_input", error.message, help=error.help) from None
+
+
 @dataclass(slots=True, kw_only=True, frozen=True)
 class Declaration:
     """What is known of a tool before anybody opens it."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 from orchestrator.errors import TaskError
 from orchestrator.ports.chat_model import ToolSpec
 from orchestrator.ports.tool import Tool, ToolContext
-from orchestrator.tools._declared import BuiltTool
+from orchestrator.tools._declared import BuiltTool, seconds
 from orchestrator.tools._names import wire_name
 
 JSON = Any
@@ -51,7 +51,7 @@ async def _tool(context: ToolContext, target: str) -> Tool:
 
     async def run(given: dict[str, JSON], call_id: str) -> JSON:
         key = f"{context.key}:{call_id}".replace("\n", ":")
-        limit = float((context.settings.get("python") or {}).get("timeout") or CALL_S)
+        limit = seconds((context.settings.get("python") or {}).get("timeout"), CALL_S)
         return await _in_its_process(
             context, "call", {"target": target, "arguments": given}, limit=limit, more={"WHISPER_IDEMPOTENCY_KEY": key}
         )

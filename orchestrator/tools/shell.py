@@ -15,7 +15,7 @@ from typing import Any, Final
 from orchestrator.errors import TaskError
 from orchestrator.ports.services import ProcessResult
 from orchestrator.ports.tool import Tool, ToolContext
-from orchestrator.tools._declared import Declaration, DeclaredSource, arguments, text, whole
+from orchestrator.tools._declared import Declaration, DeclaredSource, arguments, seconds, text, whole
 from orchestrator.tools._places import state_of
 from orchestrator.tools._sandbox import Box, Level, probe
 
@@ -111,7 +111,7 @@ async def _run(
     argv: list[str] = given["argv"]
     if any("\0" in word for word in argv) or not argv[0]:
         raise TaskError("invalid_input", "a word of `argv` holds a zero character, or the program has no name")
-    limit = min(float(given.get("timeout") or settings.get("timeout") or TIMEOUT_S), TIMEOUT_S_MAX)
+    limit = min(seconds(given.get("timeout"), seconds(settings.get("timeout"), TIMEOUT_S)), TIMEOUT_S_MAX)
     cwd = context.cwd.resolve()
     try:
         result = await context.services.processes.run(

@@ -229,12 +229,11 @@ def test_a_plan_knows_the_rest_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("tasks: {t: {tool: x}}", "`tool` tasks"),
         ("mailboxes: [i]\ntasks: {t: {send: {mail: i, body: x}}}", "`send` tasks"),
         ("tasks: {t: {wait: {event: x}}}", "`wait` for anything but a duration"),
         (
-            "agents: {w: {model: embedded/writer, tools: [shell]}}\ntasks: {t: {agent: w, prompt: x}}",
-            "`tools` of agent `w`",
+            "agents: {w: {model: embedded/writer, resident: {prompt: x}}}\ntasks: {t: {agent: w, prompt: x}}",
+            "`resident` of agent `w`",
         ),
         ("secrets: {S: {vault: x}}\ntasks: {t: {set: 1}}", "secret `S` from `vault`"),
         ("budget: {cost: $1, on_exceeded: ask}\ntasks: {t: {set: 1}}", "`on_exceeded: ask` in the budget of the run"),

@@ -53,7 +53,15 @@ class Preparation:
 
     def prepared(self) -> RequestPrepared:
         """What the record must know before the request goes out."""
-        return RequestPrepared(self._wish.tokens, self._wish.cost, self._exchange.terms.model)
+        around, terms = self._around, self._exchange.terms
+        return RequestPrepared(
+            self._wish.tokens,
+            self._wish.cost,
+            terms.model,
+            worker=terms.worker,
+            currency=around.prices.currency,
+            synthetic=around.model.synthetic,
+        )
 
     def _build(self, max_tokens: int | None, timeout: float) -> ChatRequest:
         journal = self._record.journal

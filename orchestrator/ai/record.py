@@ -22,10 +22,11 @@ class SessionRecord:
     request, a tool, an answer to the caller) waits for it. After an error the record is useless and must be read anew.
     """
 
-    def __init__(self, journal: Journal | None, stream: str, *, parent: str = "") -> None:
+    def __init__(self, journal: Journal | None, stream: str, *, parent: str = "", replayed: bool = False) -> None:
         self.journal = journal
         self.session = read_session(journal, stream)
         self._parent = parent
+        self._replayed = replayed
         self._pending: list[AnyEvent] = []
         self._started_at = _started_at(journal, stream)
 
@@ -74,7 +75,7 @@ class SessionRecord:
             parent=self._parent,
             started_at=self._started_at,
             ended_at=None if exchange.open else at,
-            summary=summary(self.session),
+            summary=summary(self.session) | ({"replayed": True} if self._replayed else {}),
         )
 
 
@@ -87,7 +88,7 @@ def summary(session: Session) -> dict[str, Any]:
         "agent": exchange.terms.agent,
         "model": exchange.terms.model,
         "worker": exchange.terms.worker,
-        "currency": exchange.terms.currency,
+        "currency": session.calls[-1].currency if session.calls else "",
         "requests": len(session.calls),
         "unknown": sum(call.status == "unknown" for call in session.calls),
         "tokens": sum(call.tokens_counted for call in session.calls),

@@ -11,6 +11,7 @@ from orchestrator.ai.attachments import attachments
 from orchestrator.ai.config import AILoopConfig
 from orchestrator.ai.factory import AILoopFactory
 from orchestrator.ai.guarded import guarded
+from orchestrator.ai.inner_calls import inner_calls, meta_with_inner, with_inner
 from orchestrator.ai.loop import AILoop, LoopAnswer
 from orchestrator.ai.manager import AILoopManager
 from orchestrator.ai.seats import Seat
@@ -59,7 +60,7 @@ class AgentSessions:
             raise TaskError("invalid_input", error.message, help=error.help) from error
         self._users[stream] = self._users.get(stream, 0) + 1
         try:
-            return await self._ask(loop, call)
+            return await self._ask(loop, call, stream)
         finally:
             self._users[stream] -= 1
             if not self._users[stream]:
@@ -97,9 +98,21 @@ class AgentSessions:
             secrets=call.context.secrets if call.context is not None else (),
         )
 
-    async def _ask(self, loop: AILoop, call: AgentCall) -> AgentAnswer:
-        files = await asyncio.to_thread(attachments, call.files, call.project, self._factory.journal)
-        answer = await loop.ask(
+    async def _ask(self, loop: AILoop, call: AgentCall, stream: str) -> AgentAnswer:
+        """The answer, or the failure, with what it and all agents behind it used."""
+        try:
+            answer = _agent_answer(await self._answer(loop, call))
+        except TaskError as error:
+            error.meta = meta_with_inner(error.meta, inner_calls(self._factory.journal, call, stream))
+            raise
+        usage, cost = with_inner(answer.usage, answer.cost, inner_calls(self._factory.journal, call, stream))
+        return replace(answer, usage=usage, cost=cost)
+
+    async def _answer(self, loop: AILoop, call: AgentCall) -> LoopAnswer:
+        # What agent and worker always show goes along once, with a conversation's first prompt.
+        shown = call.files if loop.conversation else [*always_shown(call), *call.files]
+        files = await asyncio.to_thread(attachments, shown, call.project, self._factory.journal)
+        return await loop.ask(
             call.prompt,
             key=call.key,
             files=files,
@@ -110,7 +123,6 @@ class AgentSessions:
             publish=call.publish,
             control=call.control,
         )
-        return _agent_answer(answer)
 
     def _loop(self, call: AgentCall, stream: str, tools: Iterable[Tool]) -> AILoop:
         loop = self.manager.get_or_create_ai_loop(
@@ -159,6 +171,12 @@ def _others(call: AgentCall, word: str) -> list[str]:
     return names
 
 
+def always_shown(call: AgentCall) -> list[str]:
+    """Files that the worker's every conversation sees, then the agent's own, each once; paths from the project's root."""
+    ours = (call.worker or {}).get("default_file_contexts") or ()
+    return list(dict.fromkeys([*ours, *(call.agent.get("files") or ())]))
+
+
 def conversation(call: AgentCall) -> str:
     """The stream's name in the journal: by the session's name where there is one, else by the task's own key."""
     return f"{call.run_id}/agent/{'@' + call.session if call.session else call.key}"
@@ -183,4 +201,5 @@ def _agent_answer(answer: LoopAnswer) -> AgentAnswer:
         synthetic=answer.synthetic,
         turns=answer.turns,
         finish=answer.finish,
+        agent=answer.agent,
     )

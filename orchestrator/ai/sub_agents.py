@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from orchestrator.core.plan import Effect
+from orchestrator.core.worker_choice import chosen_worker
 from orchestrator.errors import TaskError
 from orchestrator.ports.chat_model import ToolSpec
 from orchestrator.ports.services import AgentAnswer, AgentCall
@@ -111,13 +112,8 @@ def purpose(agent_id: str, agent: Mapping[str, JSON]) -> str:
 
 
 def worker_of(agent_id: str, call: AgentCall) -> dict[str, JSON] | None:
-    """The definition of the worker that an agent of the plan names. Raises TaskError `invalid_input` if there is none."""
-    name = call.agents[agent_id].get("worker")
-    if name is None:
-        return None
-    if name not in call.workers:
-        raise TaskError("invalid_input", f"agent {agent_id!r} wants worker {name!r}, which is not declared")
-    return call.workers[name]
+    """The definition of the worker that an agent of the plan names. Raises TaskError `invalid_input` if it cannot be used."""
+    return chosen_worker(agent_id, call.agents[agent_id], call.workers)
 
 
 def named(

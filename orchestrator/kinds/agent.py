@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orchestrator.core.worker_choice import chosen_worker
 from orchestrator.errors import TaskError
 from orchestrator.kinds._kind import WaitingKind
 from orchestrator.kinds._tools import asking, tool_context
@@ -55,7 +56,7 @@ def _call(attempt: Attempt) -> AgentCall:
         key=attempt.key,
         agent_id=agent_id,
         agent=agent,
-        worker=_worker(agent_id, agent, fields.get("workers") or {}),
+        worker=chosen_worker(agent_id, agent, fields.get("workers") or {}),
         prompt=word_of(fields["prompt"]),
         instructions=_text(fields.get("instructions")),
         model=_text(fields.get("model")),
@@ -89,15 +90,6 @@ def _repair(fields: dict[str, JSON], agent: dict[str, JSON]) -> int:
     """How often an answer that does not fit is given back: the task's word, else the agent's, else twice."""
     said: int = fields["repair"] if "repair" in fields else agent.get("repair", 2)
     return said
-
-
-def _worker(agent_id: str, agent: dict[str, JSON], workers: dict[str, dict[str, JSON]]) -> dict[str, JSON] | None:
-    name = agent.get("worker")
-    if name is None:
-        return None
-    if name not in workers:
-        raise TaskError("invalid_input", f"agent {agent_id!r} wants worker {name!r}, which is not declared")
-    return {"definition_id": name, **workers[name]}
 
 
 def _own_budget(attempt: Attempt, session: JSON) -> tuple[dict[str, JSON], ...]:

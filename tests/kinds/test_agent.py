@@ -75,6 +75,17 @@ async def test_the_agents_worker_comes_with_the_call(world: World, sessions: Scr
     assert "worker 'fast'" in str(error)
 
 
+@pytest.mark.parametrize("status", ["disabled", "archived"])
+async def test_a_worker_that_is_not_active_is_never_asked(
+    world: World, sessions: ScriptedSessions, status: str
+) -> None:
+    agents, workers = {"a": {"worker": "fast"}}, {"fast": {"provider": "openai", "status": status}}
+    error = await world.fail("agent", {"agent": "a", "prompt": "x", "agents": agents, "workers": workers})
+    assert error.type == "invalid_input"
+    assert status in str(error)
+    assert sessions.calls == []
+
+
 async def test_the_tasks_own_budget_is_innermost(world: World, sessions: ScriptedSessions) -> None:
     outer = {"name": "run", "cost": 5.0}
     node = Node(id="t", verb="agent", budget={"cost": 1.0})

@@ -84,7 +84,11 @@ class House:
         """A run stands in the journal, in that status."""
         known = self.journal.row(run_id)
         row = StreamRow(
-            stream=run_id, status=status, workflow=workflow, started_at=1.0, ended_at=None if status == "running" else 2.0
+            stream=run_id,
+            status=status,
+            workflow=workflow,
+            started_at=1.0,
+            ended_at=None if status == "running" else 2.0,
         )
         batch = Batch(stream=run_id, expected=known.last if known else 0, count=0, payload=b"", row=row)
         failed: list[BaseException] = []

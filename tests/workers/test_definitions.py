@@ -41,7 +41,9 @@ def in_camel(value: Any, *, free: bool = False) -> Any:
 
 amounts = st.floats(0, 1000, allow_nan=False)
 counts = st.integers(0, 10_000_000)
-json_values = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda x: st.lists(x, max_size=3))
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda x: st.lists(x, max_size=3)
+)
 configs = st.fixed_dictionaries(
     {},
     optional={
@@ -140,7 +142,9 @@ def test_an_inline_key_is_never_shown() -> None:
 
 
 def test_a_change_keeps_what_it_does_not_name_and_none_brings_the_default_back() -> None:
-    before = read_definition({**LEAST, "auth": {"inline": "secret-key-1"}, "capabilities": ["code"], "status": "disabled"})
+    before = read_definition(
+        {**LEAST, "auth": {"inline": "secret-key-1"}, "capabilities": ["code"], "status": "disabled"}
+    )
     after = changed(before, {"status": None, "capabilities": ["prose"]})
     assert (after.status, after.capabilities, after.auth) == ("active", ("prose",), before.auth)
     with pytest.raises(InvalidArgumentError, match="does not change"):

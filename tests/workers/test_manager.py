@@ -26,7 +26,6 @@ from orchestrator.workers.errors import (
 from orchestrator.workers.instances import STATUS_TABLE, WorkerInstance, moved
 from orchestrator.workers.manager import WorkerManager
 
-
 # Definitions
 
 
@@ -62,7 +61,10 @@ def test_an_id_is_taken_once_and_an_unknown_one_names_its_neighbours() -> None:
 
 def test_what_a_file_declares_is_not_changed_here() -> None:
     manager = WorkerManager([worker()], places={"fast": "config/workers/models.yaml:1"})
-    for change in (lambda: manager.update_definition("fast", {"status": "disabled"}), lambda: manager.remove_definition("fast")):
+    for change in (
+        lambda: manager.update_definition("fast", {"status": "disabled"}),
+        lambda: manager.remove_definition("fast"),
+    ):
         with pytest.raises(PreconditionFailedError, match=r"config/workers/models\.yaml:1"):
             change()
     assert manager.get_definition("fast").status == "active"
@@ -224,7 +226,9 @@ async def test_each_refusal_of_a_single_call_has_its_own_error_in_the_promised_o
     keyless = {"auth": {"env_var": "NO_SUCH_KEY"}}
     full = {"check_limits": lambda definition: 1_900_000_100.0}
 
-    async def fails(error: type[Exception], *definitions: Any, prompt: str = "Hi", who: str = "fast", **more: Any) -> Any:
+    async def fails(
+        error: type[Exception], *definitions: Any, prompt: str = "Hi", who: str = "fast", **more: Any
+    ) -> Any:
         with pytest.raises(error) as caught:
             await house.manager(*definitions, **more).execute_stateless_task(who, prompt)
         return caught.value
@@ -293,7 +297,10 @@ async def test_files_go_with_the_prompt(tmp_path: Path) -> None:
     manager = house.manager(worker(default_file_contexts=["a.md"]))
     _, record = await manager.execute_stateless_task("fast", "Read.", file_contexts=["b.md"])
     assert record.input_context["files"] == ["a.md", "b.md"]
-    assert [part.data for part in house.model.requests[0].messages[0].parts if hasattr(part, "data")] == [b"one", b"two"]
+    assert [part.data for part in house.model.requests[0].messages[0].parts if hasattr(part, "data")] == [
+        b"one",
+        b"two",
+    ]
 
 
 async def test_a_hundred_calls_at_once_are_all_counted(tmp_path: Path) -> None:

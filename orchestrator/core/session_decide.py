@@ -323,7 +323,7 @@ def _shortened(session: Session, exchange: Exchange, failure: Failure, keep: int
     if policy == "summarise":
         # What is summed up must fit itself: after a summary that did not, half of it.
         chosen = size([session.context[at] for at in exchange.condensing])
-        keep, most = (0, chosen // 2) if exchange.condensing else (keep, max(keep, 1))
+        keep, most = (0, chosen // 2) if exchange.condensing else (keep, keep * 3 // 2)
     left_out = oldest(session.context, exchange.first_context, keep, most)
     if not left_out or left_out == exchange.condensing:
         help = "nothing older can be left out: the question itself, or a tool's result, is too long"

@@ -540,7 +540,9 @@ async def test_a_closed_loop_takes_no_question() -> None:
         await loop.ask("?")
 
 
-async def test_a_half_answered_question_goes_on_as_it_began_and_says_so_and_the_next_one_follows_the_changed_file() -> None:
+async def test_a_half_answered_question_goes_on_as_it_began_and_says_so_and_the_next_one_follows_the_changed_file() -> (
+    None
+):
     other = ScriptedModel("New.")
     world = World(Turn(text="Hello", gate=asyncio.Event()), "Hello again.", n=other)
     lost = asyncio.create_task(world.loop(instructions="Old.").ask("?", key="k"))

@@ -13,10 +13,9 @@ from orchestrator.ai.permissions import (
     CallArguments,
     Permissions,
     Readings,
-    matches,
-    parse_pattern,
     read_permissions,
 )
+from orchestrator.core.tool_patterns import matches, parse_pattern
 
 NAMES = ["files.read", "files.write", "shell", "reports:count", "a"]
 PATTERNS = [

@@ -25,8 +25,9 @@ class AgentKind(WaitingKind):
     verb = "agent"
 
     async def perform(self, attempt: Attempt) -> Succeeded | Asking | Parked:
+        call = _call(attempt)
         try:
-            answer = await attempt.services.sessions.run_turns(_call(attempt))
+            answer = await attempt.services.sessions.run_turns(call)
         except PersonNeeded as needed:
             return asking(needed.question, attempt.now)
         except ChildParked as parked:
@@ -39,7 +40,7 @@ class AgentKind(WaitingKind):
                 "synthetic": answer.synthetic,
                 "turns": answer.turns,
                 "finish": answer.finish,
-                **({"agent": answer.agent} if answer.agent else {}),
+                **({"agent": answer.agent} if answer.agent not in ("", call.agent_id) else {}),
             },
             cost=answer.cost,
             usage=answer.usage,

@@ -82,7 +82,7 @@ class PlainRenderer:
         line = self.story.tasks[event["task"]]
         facts = [
             line.name,
-            line.tries if line.attempt > 1 else "started",
+            "goes on" if line.goes_on else line.tries if line.attempt > 1 else "started",
             cut(line.detail, DETAIL_MAX),
         ]
         return [

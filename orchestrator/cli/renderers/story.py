@@ -45,6 +45,9 @@ class TaskLine:
     until: float | None = None
     reason: str = ""
     question: Event | None = None
+    answered: bool = False
+    goes_on: bool = False
+    """Its last start only went on with what it had asked about."""
     failure: dict[str, Any] | None = None
     forgiven: bool = False
     tail: list[str] = field(default_factory=list)
@@ -181,6 +184,7 @@ class Story:
 
     def _on_task_started(self, event: Event) -> None:
         line = self._goes_on(event, "running")
+        line.goes_on, line.answered = line.answered, False
         line.attempt = event.get("attempt", 1)
         line.of = event.get("of", 1)
         line.detail = clean_line(str(event.get("detail") or ""))
@@ -272,7 +276,8 @@ class Story:
         self._goes_on(event, "asked").question = event
 
     def _on_task_answered(self, event: Event) -> None:
-        self._goes_on(event, "running").question = None
+        line = self._goes_on(event, "running")
+        line.question, line.answered = None, True
 
     def _on_task_parked(self, event: Event) -> None:
         self._goes_on(event, "parked").reason = clean_line(str(event.get("reason") or ""))

@@ -105,6 +105,26 @@ class Conversation:
                     self.agent_id = answer.agent
                 return answer
 
+    async def undo(self) -> str | None:
+        """Take back the last turn; what was asked in it, None if there is nothing to take back.
+
+        Its paid calls stay in the ledger. Further calls take back the turns before.
+        """
+        from orchestrator.ai.record import SessionRecord
+        from orchestrator.core.session import decide
+        from orchestrator.core.session_events import ExchangeUndone, UndoAsked
+
+        record = SessionRecord(self._engine.journal, self.stream, parent=self.id)
+        events = decide(record.session, UndoAsked(), self._engine.clock.now())
+        if not events:
+            return None
+        (undone,) = events
+        assert isinstance(undone, ExchangeUndone)
+        prompt = record.session.messages[record.session.exchanges[undone.key].first_message]
+        record.note(events)
+        await record.commit()
+        return prompt.text
+
     def _call(self, text: str, key: str, answers: dict[str, JSON], publish: Publish) -> AgentCall:
         plan, agent = self.plan, self.agents[self.agent_id]
         context = self._context(key, answers, publish)

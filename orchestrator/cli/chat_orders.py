@@ -90,6 +90,11 @@ def _cost(chat: Chat, _: str) -> None:
         )
 
 
+def _undo(chat: Chat, _: str) -> None:
+    taken = chat.wait(chat.talk.undo())
+    chat.say("there is nothing to take back" if taken is None else f"taken back: {cut(clean_line(taken), 100)}")
+
+
 def _save(chat: Chat, name: str) -> None:
     path = Path(name or f"{chat.talk.id}.md")
     rows = [f"# Conversation {chat.talk.id}", ""]
@@ -134,6 +139,7 @@ ORDERS: Final[dict[str, tuple[Order, str, str]]] = {
     "agent": (_agent, "/agent NAME", "Talk to another agent; it reads what was said."),
     "history": (_history, "/history", "What was said so far."),
     "cost": (_cost, "/cost", "Requests, tokens and money so far."),
+    "undo": (_undo, "/undo", "Take back the last turn."),
     "save": (_save, "/save [FILE]", "Write the conversation to a Markdown file."),
     "run": (_run, "/run WORKFLOW [-p NAME=VALUE]", "Run a workflow; its result goes along with your next message."),
     "quit": (_quit, "/quit", "Leave."),

@@ -26,6 +26,7 @@ from orchestrator.core.session_events import (
     ExchangeResumed,
     ExchangeStarted,
     ExchangeStopped,
+    ExchangeUndone,
     HandedOff,
     HandOffAsked,
     Input,
@@ -47,6 +48,7 @@ from orchestrator.core.session_events import (
     ToolReturned,
     ToolStarted,
     ToolWaits,
+    UndoAsked,
 )
 from orchestrator.core.session_repeats import repeated
 from orchestrator.core.session_state import Exchange, Session
@@ -71,6 +73,8 @@ def decide(session: Session, given: Input, now: float) -> list[AnyEvent]:
     exchange = session.exchange
     if isinstance(given, HandOffAsked):
         return _handed_off(exchange, given, now)
+    if isinstance(given, UndoAsked):
+        return _undone(session, exchange, now)
     if exchange is None or not exchange.open:
         return []
     match given:
@@ -102,6 +106,13 @@ def decide(session: Session, given: Input, now: float) -> list[AnyEvent]:
         case StopRequested():
             return _stopped(session, exchange, given, now)
     return []
+
+
+def _undone(session: Session, exchange: Exchange | None, now: float) -> list[AnyEvent]:
+    if exchange is None or exchange.open:
+        return []
+    latest = next((known for known in reversed(session.exchanges.values()) if not known.undone), None)
+    return [ExchangeUndone(now, latest.key)] if latest is not None else []
 
 
 def _awaits(session: Session, exchange: Exchange, number: int) -> bool:
@@ -223,7 +234,7 @@ def _handed_off(exchange: Exchange | None, given: HandOffAsked, now: float) -> l
     if not given.call_id:
         free = exchange is not None and not exchange.open
         return [HandedOff(now, "", given.terms, given.message)] if free else []
-    if exchange is None or not _pends(exchange, given.call_id):
+    if exchange is None or exchange.phase != "using_tools" or not _pends(exchange, given.call_id):
         return []
     if exchange.handoff is not None:
         told = f"not done: the conversation goes to {exchange.handoff.terms.agent!r} already"

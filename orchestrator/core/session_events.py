@@ -53,6 +53,8 @@ class CallSent(SessionEvent, frozen=True, tag=3):
     """Of its bound and its cost; empty in records from before it was kept."""
     synthetic: bool = False
     """No AI model is asked: nothing is paid, whatever is used."""
+    last: bool = False
+    """A budget has room for this one only: the agent is told to finish with what there is."""
 
 
 class CallAnswered(SessionEvent, frozen=True, tag=4):
@@ -165,6 +167,12 @@ class SummaryPlanned(SessionEvent, frozen=True, tag=19):
     reason: str = ""
 
 
+class ExchangeUndone(SessionEvent, frozen=True, tag=20):
+    """Somebody took an exchange back: what was asked and answered in it is no longer part of the conversation."""
+
+    key: str
+
+
 AnyEvent = (
     ExchangeStarted
     | ExchangeResumed
@@ -185,6 +193,7 @@ AnyEvent = (
     | HandedOff
     | ContextTrimmed
     | SummaryPlanned
+    | ExchangeUndone
 )
 
 
@@ -211,6 +220,7 @@ class RequestPrepared(NamedTuple):
     worker: str = ""
     currency: str = ""
     synthetic: bool = False
+    last: bool = False
 
 
 class RequestDenied(NamedTuple):
@@ -300,6 +310,10 @@ class TimePassed(NamedTuple):
     pass
 
 
+class UndoAsked(NamedTuple):
+    """Take back the latest exchange that is not taken back yet."""
+
+
 Input = (
     Asked
     | Recovered
@@ -316,6 +330,7 @@ Input = (
     | TimeOver
     | StopRequested
     | TimePassed
+    | UndoAsked
 )
 
 

@@ -21,6 +21,7 @@ from orchestrator.core.session_events import (
     ExchangeResumed,
     ExchangeStarted,
     ExchangeStopped,
+    ExchangeUndone,
     HandedOff,
     ModelSwitched,
     RetryDue,
@@ -54,6 +55,7 @@ PHASE_TABLE: Final[dict[type[Any], frozenset[Phase]]] = {
     ExchangeEnded: frozenset({"deciding"}),
     ExchangeFailed: frozenset({"preparing", "deciding", "using_tools", "backing_off"}),
     ExchangeStopped: OPEN - {"calling"},
+    ExchangeUndone: frozenset({"ended", "failed", "stopped"}),
 }
 
 
@@ -112,6 +114,8 @@ def _of_exchange(session: Session, exchange: Exchange, event: AnyEvent) -> None:
             exchange.partial = event.partial
             exchange.wake_at = None
             exchange.phase = "stopped"
+        case ExchangeUndone():
+            _undo(session, event.key)
 
 
 def _say(session: Session, message: Message) -> None:
@@ -119,7 +123,7 @@ def _say(session: Session, message: Message) -> None:
     session.context.append(message)
 
 
-# An exchange begins, goes on, is left
+# An exchange begins, goes on, is left, is taken back
 
 
 def _open(session: Session, event: ExchangeStarted) -> None:
@@ -143,6 +147,17 @@ def _open(session: Session, event: ExchangeStarted) -> None:
     session.messages.append(event.prompt)
     session.context.append(_with_handover(session, event.prompt))
     session.current = event.key
+
+
+def _undo(session: Session, key: str) -> None:
+    taken_back = session.exchanges[key]
+    del session.messages[taken_back.first_message :]
+    if key == session.current:
+        del session.context[taken_back.first_context :]
+    else:
+        # What came after may have reshaped the context before it; as a newcomer sees it, it is sound in any case.
+        session.context = for_newcomer(session.messages)
+    taken_back.undone = taken_back.left = True
 
 
 def _with_handover(session: Session, prompt: Message) -> Message:
@@ -198,7 +213,7 @@ def _of_call(session: Session, exchange: Exchange, event: CallSent | CallAnswere
         case CallSent():
             row = Call(event.number, exchange.key, event.turn, event.at, event.tokens_bound, event.cost_bound)
             row.model, row.worker = event.model, event.worker
-            row.currency, row.synthetic = event.currency, event.synthetic
+            row.currency, row.synthetic, row.last = event.currency, event.synthetic, event.last
             row.agent = exchange.terms.agent
             session.calls.append(row)
             exchange.phase = "calling"

@@ -43,6 +43,8 @@ class Call(msgspec.Struct):
     """Of `cost` and `cost_bound`; empty in records from before it was kept."""
     synthetic: bool = False
     """No AI model was asked: nothing was paid."""
+    last: bool = False
+    """A budget had room for this one only."""
 
     @property
     def tokens_counted(self) -> int:
@@ -111,6 +113,9 @@ class Exchange(msgspec.Struct):
     """Summaries that stand before the prompt's own text."""
     left: bool = False
     """The conversation went on with another agent; this one is not resumed."""
+
+    undone: bool = False
+    """It was taken back."""
 
     @property
     def open(self) -> bool:

@@ -103,3 +103,14 @@ def test_control_characters_of_an_answer_never_reach_the_terminal(project: Proje
     ran = project.call("chat", "short", "-f", talk, "-m", "Wide \x1b[31mred\x1b[0m sea \u202e here.")
     assert "\x1b" not in ran.out
     assert "\u202e" not in ran.out
+
+
+def test_turns_are_taken_back_one_after_the_other_and_the_paid_calls_stay(project: Project, talk: str) -> None:
+    lines = [SAID, "The tide rises.", "/undo", "/undo", "/undo", "/history", "/cost", "The pier is long.", "/history"]
+    ran = project.call("chat", "short", "-f", talk, stdin="\n".join(lines) + "\n")
+    assert "taken back: The tide rises." in ran.err
+    assert f"taken back: {SAID}" in ran.err
+    assert "there is nothing to take back" in ran.err
+    assert "nothing has been said yet" in ran.err
+    assert "2 requests" in ran.err
+    assert ran.err.count("user: ") == 1

@@ -211,7 +211,8 @@ class Performer:
 
     def _key(self, task: int, name: str, node: Node) -> str:
         """The same for every attempt of a series. A child run that failed has ended: another try is another child."""
-        failures = self._values.state.failures.get(task, 0) if node.verb == "workflow" else 0
+        calls = node.verb == "workflow" or (node.verb == "tool" and node.fields["name"] in self._values.state.plan.children)
+        failures = self._values.state.failures.get(task, 0) if calls else 0
         return f"{self._around.run_id}:{name}" + (f"\n{failures}" if failures else "")
 
     def _environment(self, task: int, node: Node, now: float) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from orchestrator import registry
 from orchestrator.core.plan import Effect
 from orchestrator.spec.compile_references import Path
-from orchestrator.spec.load import Workflow
+from orchestrator.spec.load import Workflow, child_path
 
 PACKAGE: Final = "orchestrator.tools"
 _FUNCTION: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -38,8 +38,9 @@ def built_in() -> dict[str, ToolFacts]:
     """Every tool whose facts are known beforehand, by its name."""
     facts: dict[str, ToolFacts] = {}
     for name in registry.names(PACKAGE):
-        declared = getattr(registry.load(PACKAGE, name, "TOOLS", noun="tool source"), "declared", None)
-        facts.update(declared() if declared is not None else {})
+        source = registry.load(PACKAGE, name, "TOOLS", noun="tool source")
+        if not isinstance(source, type) and hasattr(source, "declared"):
+            facts.update(source.declared())
     return facts
 
 
@@ -69,6 +70,16 @@ def is_known(name: str, servers: Collection[str]) -> bool:
     return any(fnmatchcase(known, name) for known in built_in()) or any(fnmatchcase(f"{one}.", name) for one in servers)
 
 
+def own_name(workflow: Workflow, said: str) -> str:
+    """The name by which permissions know a tool: of a workflow its path from the project's root."""
+    if not is_workflow(said):
+        return said
+    try:
+        return child_path(workflow.project, workflow.identity, said).resolve().relative_to(workflow.project).as_posix()
+    except (OSError, RuntimeError, ValueError):
+        return said
+
+
 def effect_of(name: str) -> Effect:
     facts = built_in().get(name)
     return facts.effect if facts is not None else "at_least_once"
@@ -85,15 +96,18 @@ class WorkflowTool(NamedTuple):
 
 def workflow_tools(workflow: Workflow) -> Iterator[WorkflowTool]:
     """Of every agent that the file declares, or that its tasks may reach; only for a file whose shape is right."""
-    for name, (agent, path, own) in _agents(workflow).items():
+    for name, (agent, path, own) in reachable_agents(workflow).items():
         tools = agent.get("tools")
         for index, said in enumerate(tools if isinstance(tools, list) else ()):
             if isinstance(said, str) and is_workflow(said) and not is_glob(said):
                 yield WorkflowTool(said, (*path, "tools", index) if own else path, name)
 
 
-def _agents(workflow: Workflow) -> dict[str, tuple[dict[str, Any], Path, bool]]:
-    """Shown name → (agent, where, whether the agent itself stands there)."""
+def reachable_agents(workflow: Workflow) -> dict[str, tuple[dict[str, Any], Path, bool]]:
+    """The agents that the file declares, or that its tasks may reach: name → (agent, where, whether it is declared there).
+
+    An agent within a task is named after its place.
+    """
     declared = workflow.data.get("agents") or {}
     found: dict[str, tuple[dict[str, Any], Path, bool]] = {
         name: (workflow.agents[name], ("agents", name), True) for name in declared if name in workflow.agents

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, ClassVar
 
 from orchestrator.ports.services import WorkflowFace
 from orchestrator.tools.ask_person import TOOLS as ASK_PERSON
@@ -17,7 +18,7 @@ class TestFiles(SourceConformance):
     source = FILES
     wanted = ("files.*",)
     name = "files.read"
-    arguments = {"path": "a.txt"}
+    arguments: ClassVar[dict[str, Any]] = {"path": "a.txt"}
 
     def prepare(self, world: ToolWorld) -> None:
         world.file("a.txt", f"one\n{SECRET}\n")
@@ -27,22 +28,22 @@ class TestShell(SourceConformance):
     source = SHELL
     wanted = ("shell",)
     name = "shell"
-    arguments = {"argv": ["echo", "hello"]}
-    leaking = {"argv": ["echo", SECRET]}
+    arguments: ClassVar[dict[str, Any]] = {"argv": ["echo", "hello"]}
+    leaking: ClassVar[dict[str, Any]] = {"argv": ["echo", SECRET]}
 
 
 class TestAskPerson(SourceConformance):
     source = ASK_PERSON
     wanted = ("ask_person",)
     name = "ask_person"
-    arguments = {"question": "Which?", "choices": ["this", "that"]}
+    arguments: ClassVar[dict[str, Any]] = {"question": "Which?", "choices": ["this", "that"]}
 
 
 class TestWorkflow(SourceConformance):
     source = WORKFLOW
     wanted = ("workflows/child.yaml",)
     name = "workflows/child.yaml"
-    arguments = {"n": 1}
+    arguments: ClassVar[dict[str, Any]] = {"n": 1}
 
     def prepare(self, world: ToolWorld) -> None:
         world.runs.faces["workflows/child.yaml"] = WorkflowFace(
@@ -54,8 +55,8 @@ class TestPython(SourceConformance):
     source = PYTHON
     wanted = ("reports:count",)
     name = "reports:count"
-    arguments = {"word": "a"}
-    leaking = {"word": SECRET}
+    arguments: ClassVar[dict[str, Any]] = {"word": "a"}
+    leaking: ClassVar[dict[str, Any]] = {"word": SECRET}
 
     def prepare(self, world: ToolWorld) -> None:
         code = 'def count(word: str, times: int = 1) -> str:\n    """Repeat a word."""\n    return word * times\n'

@@ -52,10 +52,11 @@ def _agent(context: RuleContext, said: dict[str, Any], whole: dict[str, Any], pa
 
 
 def _pattern(context: RuleContext, pattern: Pattern, agent: dict[str, Any], where: Path) -> Iterator[Diagnostic]:
-    from orchestrator.spec.tool_names import built_in
+    from orchestrator.spec.tool_names import built_in, own_name
 
     facts = built_in()
-    names, open_ended = _tools_of(agent, list(facts))
+    tools = [own_name(context.workflow, str(word)) for word in agent.get("tools") or ()]
+    names, open_ended = _tools_of({**agent, "tools": tools}, list(facts))
     fitting = [name for name in names if matches(pattern.tool, name)]
     if not fitting:
         if any(_may_meet(pattern.tool, one) for one in open_ended):

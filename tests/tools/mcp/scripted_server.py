@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import socket
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -126,8 +127,8 @@ def http_server(play: Play) -> ThreadingHTTPServer:
             if status := script.get("status"):
                 return self.say(status, {"error": script.get("body", "no")}, script.get("location"))
             if message.get("method") == "tools/call" and message["params"]["name"] == script.get("crash"):
-                self.connection.close()
-                return None
+                self.close_connection = True
+                return self.connection.shutdown(socket.SHUT_RDWR)
             answer = play.answer(message)
             if answer is None:
                 return self.say(202, None)

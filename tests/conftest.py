@@ -19,8 +19,8 @@ _AS_IT_WAS = dict(os.environ)
 _NEVER_SEEN = ("WHISPER_FLOW_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "OLLAMA_")
 """Prefixes of variables that would change what a test sees, or let it spend money."""
 
-_MEANT_FOR_TESTS = ("WHISPER_FLOW_FIRST_SEED",)
-"""Where a harness goes on."""
+_MEANT_FOR_TESTS = ("WHISPER_FLOW_FIRST_SEED", "WHISPER_FLOW_LITELLM")
+"""Where a harness goes on; an environment that has LiteLLM's proxy."""
 
 settings.register_profile("default", deadline=None, max_examples=100)
 settings.register_profile(
@@ -31,6 +31,7 @@ settings.register_profile("release", deadline=None, max_examples=5_000, print_bl
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--release", action="store_true", help="run the sizes of a release: hours, not minutes")
+    parser.addoption("--nightly", action="store_true", help="run what installs other people's servers and talks to them")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,11 +56,12 @@ def _move_into(home: Path) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--release"):
-        return
-    for item in items:
-        if item.get_closest_marker("release"):
-            item.add_marker(pytest.mark.skip(reason="a release size: run with --release"))
+    for name, what in (("release", "a release size"), ("nightly", "against other people's servers")):
+        if config.getoption(f"--{name}"):
+            continue
+        for item in items:
+            if item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=f"{what}: run with --{name}"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

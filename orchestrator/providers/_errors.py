@@ -32,6 +32,15 @@ RETRY_AFTER_MAX: Final = 7 * 24 * 3600.0
 
 _BEFORE_SENT: Final = ("connect", "pool")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_TOO_LONG: Final = (
+    "contextwindowexceeded",
+    "context window",
+    "context length",
+    "context size",
+    "exceed_context_size",
+    "context_length_exceeded",
+    "prompt is too long",
+)
 _FILTERED: Final = frozenset({"content_filter", "content_policy_violation", "moderation_blocked"})
 
 
@@ -58,7 +67,9 @@ def _type(error: Exception) -> tuple[ErrorType, bool | None]:
             return "overloaded", None
         case ModelAuthenticationError():
             return "auth", None
-        case ModelContextWindowExceededError():
+        case ModelContextWindowExceededError() | ModelHTTPError(status_code=413):
+            return "context_too_long", None
+        case ModelHTTPError(status_code=400) if _too_long(error):
             return "context_too_long", None
         case ModelNotFoundError():
             return "invalid_input", None
@@ -74,6 +85,12 @@ def _type(error: Exception) -> tuple[ErrorType, bool | None]:
             return "outage", None
     # A body nobody can parse, a chunk of the wrong shape: the other side's fault, and likely to pass.
     return "outage", None
+
+
+def _too_long(error: ModelHTTPError) -> bool:
+    """Servers that stand between, or run models at home, word it in their own ways."""
+    said = str(error.body).lower()
+    return any(phrase in said for phrase in _TOO_LONG)
 
 
 def _filtered(error: ModelAPIError) -> bool:

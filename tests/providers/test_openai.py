@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from providers import vendor_openai_chat, vendor_openai_responses
 from providers.conformance import ADD, VERDICT, Stage, a_request, answer
+from providers.vendors import body
 from providers.wire_server import (
     Reply,
     WireServer,
@@ -327,3 +328,19 @@ async def test_a_word_nobody_knows_is_refused_before_anything_is_sent(setting: d
             await answer(stage, a_request(stage, settings=setting))
     assert (caught.value.type, caught.value.charged, caught.value.help[:6]) == ("invalid_input", False, "one of")
     assert wire.received == []
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (400, {"error": {"message": "litellm.ContextWindowExceededError: too much", "type": "invalid_request_error"}}),
+        (400, {"error": {"code": 400, "message": "the request exceeds the available context size, try increasing it"}}),
+        (400, {"error": "input length exceeds the context length"}),
+        (413, {"error": {"message": "Request Entity Too Large"}}),
+    ],
+)
+async def test_a_context_that_is_too_long_is_known_in_every_servers_words(status: int, said: dict[str, Any]) -> None:
+    async with served(body(status, said), name="custom") as (stage, _):
+        with pytest.raises(ChatModelError) as caught:
+            await answer(stage)
+    assert (caught.value.type, caught.value.retryable) == ("context_too_long", False)

@@ -8,7 +8,7 @@ from providers.vendors import Calls, Vendor, after_event, body, named, within
 from providers.wire_server import Reply
 
 STARTED = {"input_tokens": 17, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 4, "output_tokens": 1}
-ENDED = {"output_tokens": 7, "output_tokens_details": {"thinking_tokens": 3}}
+ENDED = {**STARTED, "output_tokens": 7, "output_tokens_details": {"thinking_tokens": 3}}
 REFUSAL = {"type": "refusal", "category": "cyber", "explanation": "I cannot help with that."}
 
 

@@ -249,3 +249,39 @@ async def test_no_answer_and_no_turn_is_lost_whenever_the_driver_dies(house: Hou
         _, requests, answered = await whole(dies_at)
         assert requests <= 3, dies_at
         assert answered == 2, dies_at
+
+
+@pytest.mark.parametrize("inner", [False, True], ids=["by the agent", "by an agent it asked"])
+async def test_a_workflow_called_as_a_tool_parks_the_agent_that_called_it(
+    house: House, engine: ExecutionEngine, inner: bool
+) -> None:
+    (house.root / "workflows" / "check.yaml").write_text(
+        "name: check\ndescription: Has somebody look.\n"
+        "tasks:\n  look: {ask: 'Is it fine?', form: {fine: boolean}}\noutputs: {fine: '${{ look.fine }}'}\n"
+    )
+    caller = house.model(Turn(tool_calls=[("check", {})]), "Checked.")
+    chief = house.model(Turn(tool_calls=[("ask_clerk", {"prompt": "Check it."})]), "Done.", name="chief")
+    plan = house.plan(
+        f"""
+        name: t
+        agents:
+          clerk: {{model: scripted/m, tools: [workflows/check.yaml], permissions: {{allow: ['*']}}}}
+          chief: {{model: scripted/chief, sub_agents: [clerk]}}
+        tasks:
+          work: {{agent: {"chief" if inner else "clerk"}, prompt: Do it.}}
+        """
+    )
+    handle = await engine.start(plan)
+    result = await handle.wait()
+    assert result.status == "waiting", result.failure
+    assert result.tasks["work"].question is None
+    assert "check.yaml is waiting" in result.tasks["work"].reason
+    (child,) = [row.stream for row in house.journal.rows(parent=handle.run_id) if "/" not in row.stream]
+    engine.answer(child, "look", {"fine": True}, by="ada")
+    assert (await (await engine.resume(child)).wait()).status == "succeeded"
+    result = await (await engine.resume(handle.run_id)).wait()
+    assert result.status == "succeeded", result.failure
+    assert result.tasks["work"].attempts == 1
+    assert results(caller) == [('{"fine": true}', False)]
+    assert len(caller.requests) == 2
+    assert len(chief.requests) == (2 if inner else 0)

@@ -111,6 +111,15 @@ async def _left_asking(engine: ExecutionEngine, plan: Plan) -> str:
     return (await (await engine.start(plan)).wait()).run_id
 
 
+async def _consulted(engine: ExecutionEngine, plan: Plan) -> str:
+    """One question in the midst of an attempt is answered, the other left open."""
+    handle = await engine.start(plan)
+    await handle.wait()
+    engine.answer(handle.run_id, "colour", {"answer": "blue"}, by="ada")
+    await (await engine.resume(handle.run_id)).wait()
+    return handle.run_id
+
+
 async def _held(engine: ExecutionEngine, plan: Plan) -> str:
     handle = await engine.start(plan, holds=("lunch",))
     await _until(handle, "run_status", status="paused")
@@ -158,6 +167,7 @@ SCENARIOS: dict[str, Callable[[ExecutionEngine, Plan], Awaitable[str]]] = {
     "ended": _to_the_end,
     "answered": _asked_and_answered,
     "asking": _left_asking,
+    "consulted": _consulted,
     "held": _held,
     "cancelled": _cancelled,
     "stopped": _stopped,

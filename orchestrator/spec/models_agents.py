@@ -48,6 +48,9 @@ class ModelSettings(Strict):
         description="How long a reasoning model thinks."
     )
     parallel_tool_calls: bool = optional(description="Whether one turn may call several tools.")
+    api: Literal["chat", "responses"] = optional(
+        description="Which of OpenAI's two APIs is asked, there and at servers that speak both. Default: `chat`."
+    )
     timeout: Duration = optional(description="Time limit for one model call.")
     retries: Natural = optional(
         description="More tries of one model call that failed for a passing reason. Default: 3."
@@ -225,7 +228,7 @@ class RateLimits(Strict):
 class WorkerConfig(ModelSettings):
     """Settings of the worker; an agent's `ai_config` wins over them."""
 
-    base_url: str = optional(description="Address of the service, for `local`, `ollama` and `custom`.")
+    base_url: str = optional(description="Address of the service, in place of the usual one.")
 
 
 Interaction = Literal["conversational", "stateless_task", "both"]

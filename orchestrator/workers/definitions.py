@@ -85,6 +85,8 @@ class BaseConfig(_Settings, frozen=True):
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
     parallel_tool_calls: bool | None = None
+    api: Literal["chat", "responses"] | None = None
+    """Which of OpenAI's two APIs is asked."""
     timeout: Annotated[float, Meta(gt=0)] | None = None
     """Seconds for one request."""
     retries: Count | None = None

@@ -142,6 +142,44 @@ def test_without_a_person_the_run_parks(window: Window) -> None:
     window.until("said: 4 copies", "code=0")
 
 
+CLERK = """
+name: clerk
+agents:
+  clerk: {model: embedded/tool-caller, tools: ['files.*']}
+tasks:
+  first: {agent: clerk, prompt: "Use files_write.\\npath: one.txt\\ncontent: Hello"}
+  second: {after: first, agent: clerk, prompt: "Use files_write.\\npath: two.txt\\ncontent: Hello"}
+"""
+
+
+def test_what_an_agent_may_not_do_by_itself_is_asked_of_whoever_is_there(window: Window) -> None:
+    file = window.project.write("clerk", CLERK)
+    window.run("run", file)
+    window.until("May agent `clerk` call files.write(path: one.txt, content: Hello)?", "approve [y/n]")
+    assert not (window.project.folder / "one.txt").exists()
+    window.type("y", "Enter", "Enter")
+    window.until("path: two.txt", seen=lambda text: text.count("approve [y/n]") == 2)
+    assert (window.project.folder / "one.txt").read_text() == "Hello"
+    window.type("n", "Enter")
+    window.type("-l", "mine")
+    window.type("Enter")
+    window.until("✓ clerk succeeded", "code=0")
+    assert "a person refused this call: mine" in window.project.call("show", "@last", "second", "--value").out
+    assert not (window.project.folder / "two.txt").exists()
+
+
+def test_whoever_leaves_a_question_lets_the_run_go(window: Window) -> None:
+    file = window.project.write("clerk", CLERK)
+    window.run("run", file)
+    window.until("approve [y/n]")
+    window.type("C-d")
+    window.until("`first` is left unanswered", "⏸ clerk waits", "whisper-flow answer ", "code=5")
+    window.run("answer", "--approve", "--no-ask")
+    window.until("✓ clerk succeeded", "code=0")
+    assert (window.project.folder / "one.txt").exists()
+    assert not (window.project.folder / "two.txt").exists(), "nobody could be asked for the second"
+
+
 def test_a_thousand_items_scroll_by_without_tearing_the_frame(window: Window) -> None:
     file = window.project.write(
         "many",

@@ -200,9 +200,27 @@ def daily_digest(project: Project) -> None:
 def plan_and_build(project: Project) -> None:
     outputs = project.run("plan-and-build").outputs
     assert (outputs["built"], outputs["given_up"]) == (["short", "long"], ["endless"])
-    assert "has 3 lines after 3 rounds" in outputs["report"]
-    files = {p.name: len(p.read_text().splitlines()) for p in (project.folder / ".whisper-flow").rglob("built/*")}
-    assert files == {"short": 1, "long": 3, "endless": 4}
+    assert "has 4 words after 3 rounds" in outputs["report"].lower()
+    files = {p.stem: len(p.read_text().split()) for p in (project.folder / "built").iterdir()}
+    assert files == {"short": 2, "long": 4, "endless": 5}
+    outside = (project.folder / "workflows" / "plan-and-build.yaml").read_text().replace("path: built/", "path: NOTES.")
+    (project.folder / "workflows" / "outside.yaml").write_text(outside)
+    notes = (project.folder / "NOTES.md").read_text()
+    shutil.rmtree(project.folder / "built")
+    assert project.run("outside").outputs["built"] == []
+    assert sorted(p.name for p in project.folder.glob("NOTES*")) == ["NOTES.md"], "it may write below built/ only"
+    assert (project.folder / "NOTES.md").read_text() == notes
+
+
+def translation_matrix(project: Project) -> None:
+    outputs = project.run("translation-matrix").outputs
+    assert outputs["done"] == ["title-dutch", "title-welsh", "note-dutch", "note-welsh"]
+    assert outputs["missing"] == ["title-frisian", "note-frisian"]
+    (project.folder / "glossaries").mkdir()
+    (project.folder / "glossaries" / "frisian.txt").write_text("harbour = haven\n")
+    again = project.call("rerun", "@last", "--failed")
+    assert (len(again.outputs["done"]), again.outputs["missing"]) == (6, [])
+    assert again.told.count("reused from run") >= 4, "what worked is not done again"
 
 
 PROOFS: dict[str, Callable[[Project], None]] = {
@@ -220,6 +238,7 @@ PROOFS: dict[str, Callable[[Project], None]] = {
     "debate.yaml": debate,
     "extract-validate.yaml": extract_validate,
     "daily-digest.yaml": daily_digest,
+    "translation-matrix.yaml": translation_matrix,
 }
 
 

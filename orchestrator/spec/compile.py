@@ -13,6 +13,7 @@ from orchestrator.spec import compile_values
 from orchestrator.spec.compile_nodes import NodeBuilder
 from orchestrator.spec.compile_site import SiteLowering, input_schemas
 from orchestrator.spec.diagnostics import DiagnosticsError, has_errors
+from orchestrator.spec.inline_keys import masked_source
 from orchestrator.spec.load import Workflow, load_workflow
 
 
@@ -74,7 +75,7 @@ class _Lowering:
             **_run_settings(workflow),
             children=site.children,
             not_yet=site.not_yet(),
-            source=workflow.document.text,
+            source=masked_source(workflow.document),
         )
 
 

@@ -16,8 +16,6 @@ AGENT: Final = (
     "resident", "schedule", "budget",
 )  # fmt: skip
 WORKER: Final = ("rate_limits",)
-AUTH: Final = ("inline", "config_path", "vault")
-SECRET: Final = ("keyring", "vault")
 BUDGET: Final = ("time", "cost_per_day", "tokens_per_day")
 
 
@@ -38,16 +36,6 @@ def of_agents(used: Mapping[str, dict[str, Any]], workers: Mapping[str, dict[str
         for word in WORKER:
             if worker.get(word):
                 yield Later(f"`{word}` of worker `{name}`", ("workers", name, word))
-        for word in AUTH:
-            if word in (worker.get("auth") or {}):
-                yield Later(f"`auth: {{{word}}}` of worker `{name}`", ("workers", name, "auth", word))
-
-
-def of_secrets(secrets: Mapping[str, dict[str, Any]]) -> Iterator[Later]:
-    for name, source in secrets.items():
-        for word in SECRET:
-            if word in source:
-                yield Later(f"secret `{name}` from `{word}`", ("secrets", name, word))
 
 
 def of_budgets(data: Mapping[str, Any], analysis: Analysis) -> Iterator[Later]:

@@ -134,10 +134,8 @@ class SiteLowering:
         workflow = self._workflow
         used = {name: self.agents[name] for name in sorted(self._used_agents) if name in self.agents}
         workers = {name: compile_values.worker(worker) for name, worker in workflow.workers.items()}
-        secrets = compile_values.secrets(workflow.data.get("secrets"))
         for what, path in (
             *compile_later.of_agents(used, workers),
-            *compile_later.of_secrets(secrets),
             *compile_later.of_budgets(workflow.data, workflow.analysis),
         ):
             self.later(what, path)

@@ -102,7 +102,17 @@ class Workflow:
 
     @cached_property
     def workers(self) -> dict[str, dict[str, Any]]:
-        return {**self.config.workers, **_maps(self.data.get("workers"))}
+        """id → worker; an id in the file hides the one in `config/`. Keys written in a file stay there: `inline` says where."""
+        from orchestrator.spec.inline_keys import located
+
+        ours = _maps(self.data.get("workers"))
+        return {
+            **{
+                name: located(worker, *self.config.place_of("workers", name))
+                for name, worker in self.config.workers.items()
+            },
+            **{name: located(worker, self.identity, ("workers", name)) for name, worker in ours.items()},
+        }
 
     @cached_property
     def mcp(self) -> dict[str, dict[str, Any]]:

@@ -45,6 +45,12 @@ class ProjectConfig:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     """Findings of reading the files: syntax, ids declared twice."""
 
+    def place_of(self, noun: str, name: str) -> tuple[str, tuple[str | int, ...]]:
+        """(file below the project, path in it) of something that is declared here."""
+        origin = self.origins[noun, name]
+        file = next(path for path, (_, document) in self.documents.items() if document is origin.document)
+        return file, origin.path
+
     @property
     def mcp(self) -> dict[str, dict[str, Any]]:
         servers = self.data.get("mcp")

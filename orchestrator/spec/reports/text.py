@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from orchestrator.spec.diagnostics import Diagnostic, in_order, worst_first
+from orchestrator.spec.inline_keys import masked
 from orchestrator.spec.positions import LineIndex
 from orchestrator.spec.reports._clean import clean
 from orchestrator.spec.reports._excerpt import Mark, Paint, excerpt
 from orchestrator.spec.reports._summary import SHOWN_MAX, Summary
 
+_SECRETS: Final = ("WF701", "WF703")
+"""Findings whose span is a secret."""
 _STYLES: Final = {
     "error": "\x1b[1;31m",
     "warning": "\x1b[1;33m",
@@ -25,7 +28,7 @@ def render(
     diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], summary: Summary, *, color: bool = False
 ) -> str:
     """At most 50 findings, the worst; a blank line between them; the summary last."""
-    indexes = {file: LineIndex(text) for file, text in sources.items()}
+    indexes = {file: LineIndex(_without_secrets(file, text, diagnostics)) for file, text in sources.items()}
     chosen = in_order(worst_first(diagnostics)[:SHOWN_MAX])
     blocks = [_finding(one, indexes, color) for one in chosen]
     hidden = len(in_order(diagnostics)) - len(chosen)
@@ -33,6 +36,11 @@ def render(
         blocks.append(f"… and {hidden:,} more, not shown: the worst {SHOWN_MAX} come first")
     blocks.append(summary.line())
     return "\n\n".join(blocks) + "\n"
+
+
+def _without_secrets(file: str, text: str, diagnostics: Sequence[Diagnostic]) -> str:
+    """What a finding calls a secret is not shown by it, nor by another one on the same line: reports end in logs."""
+    return masked(text, (one.span for one in diagnostics if one.code in _SECRETS and one.file == file))
 
 
 def _finding(one: Diagnostic, indexes: Mapping[str, LineIndex], color: bool) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
-from orchestrator.spec.diagnostics import Diagnostic
+from orchestrator.spec.diagnostics import Diagnostic, Span
+from orchestrator.spec.loader import Document
 from orchestrator.spec.rules._agents import declared
 from orchestrator.spec.rules._context import RuleContext
 from orchestrator.spec.rules._page import page
@@ -32,9 +33,23 @@ EXPLANATION = page(
 
 def check(context: RuleContext) -> Iterator[Diagnostic]:
     for name, worker in declared(context, "workers").items():
-        auth = worker.get("auth")
-        if isinstance(auth, dict) and auth.get("inline") is not None:
-            yield context.finding(
-                CODE, SEVERITY, f"the key of worker `{name}` stands in the file", context.value(("workers", name, "auth", "inline")),
-                help="write `auth: {env_var: NAME}`, and change the key if it was ever committed",
-            )  # fmt: skip
+        if _has_key(worker):
+            yield _finding(context.document, name, context.value(("workers", name, "auth", "inline")))
+    config = context.workflow.config
+    for name, worker in config.workers.items():
+        if _has_key(worker):
+            origin = config.origins["workers", name]
+            span = origin.document.value_span((*origin.path, "auth", "inline"))
+            yield _finding(origin.document, name, span)
+
+
+def _has_key(worker: dict[str, Any]) -> bool:
+    auth = worker.get("auth")
+    return isinstance(auth, dict) and auth.get("inline") is not None
+
+
+def _finding(document: Document, name: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        code=CODE, severity=SEVERITY, message=f"the key of worker `{name}` stands in the file", file=document.file, span=span,
+        help="write `auth: {env_var: NAME}`, and change the key if it was ever committed",
+    )  # fmt: skip

@@ -235,7 +235,6 @@ def test_a_plan_knows_the_rest_of_the_file() -> None:
             "agents: {w: {model: embedded/writer, resident: {prompt: x}}}\ntasks: {t: {agent: w, prompt: x}}",
             "`resident` of agent `w`",
         ),
-        ("secrets: {S: {vault: x}}\ntasks: {t: {set: 1}}", "secret `S` from `vault`"),
         ("budget: {cost: $1, on_exceeded: ask}\ntasks: {t: {set: 1}}", "`on_exceeded: ask` in the budget of the run"),
         ("tasks: {t: {foreach: [1], set: 1, total_budget: {cost: $1}}}", "`total_budget`"),
         ("tasks: {t: {run: x, budget: {time: 1m}}}", "`budget` of anything but"),

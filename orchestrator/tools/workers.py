@@ -59,7 +59,7 @@ def _run(operations: WorkerOperations, operation: str, context: ToolContext) -> 
         call = context.call
         asker = Asker(
             run_id=context.run_id,
-            key=f"{context.key}:{call_id}",
+            key=f"{call.key if call is not None else context.key}/{call_id}",
             budgets=call.budgets if call is not None else (),
             workers=call.workers if call is not None else {},
             deadline=context.deadline,

@@ -87,22 +87,24 @@ class Caller:
         # Asked for again under the same key it is the same call, whose answer may stand on record already.
         name = uuid5(NAMESPACE_OID, asker.key) if asker is not None else uuid4()
         instance_id, started = f"{STATELESS}{name.hex}", self._now()
+        # Below the asker's own key: what it costs is found there, and counts for the asker.
+        key = f"{asker.key}/{instance_id}:{TASK}" if asker is not None else f"{instance_id}:{TASK}"
         try:
             answer = await self._ask(
                 definition,
                 config,
                 prompt,
                 instance_id=instance_id,
-                key=f"{instance_id}:{TASK}",
+                key=key,
                 files=[*definition.default_file_contexts, *files],
                 deadline=deadline,
                 asker=asker,
             )
         except WhisperFlowError as error:
-            record = _record(definition, instance_id, prompt, started, self._now(), error=error)
+            record = _record(definition, instance_id, key, prompt, started, self._now(), error=error)
             await self._note(record, asker)
             raise typed(error, definition, self._now()) from error
-        record = _record(definition, instance_id, prompt, started, self._now(), answer=answer)
+        record = _record(definition, instance_id, key, prompt, started, self._now(), answer=answer)
         record = await self._note(record, asker)
         return StatelessResult(answer.text, record)
 
@@ -203,7 +205,7 @@ class Caller:
         """The journal's record of a single call, where it has one; else this one is kept."""
         if self._recorded:
             run_id = asker.run_id if asker is not None else record.instance_id
-            told = await asyncio.to_thread(self._archive.conversations.of_call, run_id, record.instance_id)
+            told = await asyncio.to_thread(self._archive.conversations.of_call, run_id, record.task_id)
             if told is not None:
                 return told
             if record.success:
@@ -215,6 +217,7 @@ class Caller:
 def _record(
     definition: WorkerDefinition,
     instance_id: str,
+    key: str,
     prompt: str,
     started: float,
     ended: float,
@@ -226,7 +229,7 @@ def _record(
     usage: Mapping[str, int] = answer.usage if answer is not None else {}
     tokens_in, tokens_out = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
     return PerformanceRecord(
-        task_id=f"{instance_id}:{TASK}",
+        task_id=key,
         instance_id=instance_id,
         definition_id=definition.definition_id,
         timestamp_start=started,

@@ -72,9 +72,9 @@ class Conversations:
         for conversation in self.all():
             yield from records(conversation)
 
-    def of_call(self, run_id: str, instance_id: str) -> PerformanceRecord | None:
+    def of_call(self, run_id: str, key: str) -> PerformanceRecord | None:
         """The record of a single call; None if it never came to a conversation, or was replayed."""
-        return next((found for one in self.all(f"{run_id}{AGENT}{instance_id}") for found in records(one)), None)
+        return next((found for one in self.all(f"{run_id}{AGENT}{key}") for found in records(one)), None)
 
     def _one(self, row: StreamRow) -> Conversation:
         assert self._journal is not None
@@ -147,7 +147,7 @@ def _record(conversation: Conversation, exchange: Exchange) -> PerformanceRecord
 
 def instance_id(stream: str) -> str:
     """A conversation's own name; for single calls and spawned instances the name they were given."""
-    name = stream.split(AGENT, 1)[-1].removeprefix("@").split(":", 1)[0]
+    name = stream.rsplit("/", 1)[-1].removeprefix("@").split(":", 1)[0]
     return name if name.startswith((STATELESS, SPAWNED)) else stream
 
 

@@ -93,7 +93,7 @@ def withdraw(project: Path, definition_id: str) -> Path:
     by_hand = f"remove `{definition_id}`"
     if not wanted:
         raise _by_hand(place, by_hand)
-    document = _read_back(place, text, wanted, by_hand)
+    document = _read_back(place, text, wanted, by_hand, own_comments=True)
     _write(Edited(place.path, document.text))
     return place.path
 
@@ -206,7 +206,8 @@ def _with(data: Any, path: tuple[str | int, ...], value: Any) -> Any:
     return changed
 
 
-def _read_back(place: _Place, text: str, wanted: Any, by_hand: str) -> Document:
+def _read_back(place: _Place, text: str, wanted: Any, by_hand: str, *, own_comments: bool = False) -> Document:
+    """The new text, read. `own_comments`: those among the lines that go may go with them."""
     from orchestrator.spec.diagnostics import DiagnosticsError, has_errors
     from orchestrator.spec.loader import load_document
     from orchestrator.spec.shape import check_declarations, check_project
@@ -215,7 +216,8 @@ def _read_back(place: _Place, text: str, wanted: Any, by_hand: str) -> Document:
         document = load_document(text.encode(), file=place.document.file)
     except DiagnosticsError:
         raise _by_hand(place, by_hand) from None
-    if document.data != wanted or _comments(place.document.text) - _comments(text):
+    lost = set() if own_comments else _comments(place.document.text) - _comments(text)
+    if document.data != wanted or lost:
         raise _by_hand(place, by_hand)
     found = check_declarations(document, "workers") if len(place.keys) == 1 else check_project(document)
     if has_errors(found):

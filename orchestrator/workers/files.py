@@ -14,9 +14,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+import msgspec
+
 from orchestrator.workers.definitions import WorkerDefinition, read_definition
 from orchestrator.workers.errors import InvalidArgumentError, WorkerInternalError, WorkerNotFoundError
-from orchestrator.workers.performance import PerformanceRecord, to_json
+from orchestrator.workers.performance import PerformanceRecord
 from orchestrator.workers.reading import read_noun
 
 DEFINITIONS_FILE: Final = "ai_worker_definitions.json"
@@ -24,6 +26,8 @@ PERFORMANCE_FILE: Final = "ai_worker_performance_data.json"
 FILE_SIZE_MAX: Final = 256 * 1024 * 1024
 
 T = TypeVar("T")
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+"""Every digit of an amount, as a number."""
 
 
 class Saved(NamedTuple):
@@ -53,7 +57,7 @@ def read_definitions(path: Path) -> list[WorkerDefinition]:
 
 def write_performance(folder: Path, records: Iterable[PerformanceRecord]) -> Saved:
     """Raises WorkerInternalError if the disk refuses."""
-    rows = [to_json(record) for record in sorted(records, key=lambda one: (one.timestamp_start, one.identity))]
+    rows = sorted(records, key=lambda one: (one.timestamp_start, one.identity))
     path = folder / PERFORMANCE_FILE
     _write(path, rows)
     return Saved(path, len(rows))
@@ -99,7 +103,7 @@ def _without_nulls(row: Any) -> Any:
 
 def _write(path: Path, rows: list[Any]) -> None:
     """Beside the old file, synced, then in its place: a crash leaves one of the two, whole. Only its owner may read it."""
-    body = json.dumps(rows, ensure_ascii=False, indent=2).encode(errors="surrogatepass") + b"\n"
+    body = msgspec.json.format(_ENCODER.encode(rows), indent=2) + b"\n"
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

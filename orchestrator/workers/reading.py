@@ -31,7 +31,7 @@ def read_noun(noun: type[T], data: Any, called: str, *, exact: bool = False) -> 
         if exact:
             return msgspec.json.decode(_NUMBERS.encode(named), type=noun)
         return msgspec.convert(named, noun)
-    except (msgspec.ValidationError, ValueError) as error:
+    except (msgspec.ValidationError, ValueError, OverflowError, TypeError) as error:
         raise InvalidArgumentError(f"{called}: {_plain(str(error))}") from None
 
 

@@ -165,7 +165,7 @@ def finish(
         if taping.strict:
             return ExitCode.BAD
     if not quiet:
-        session.err.line(f"replayed {plural(len(tape.used), 'answer')} from {taping.path}: nothing was spent")
+        session.err.line(f"replayed {plural(tape.played, 'answer')} from {taping.path}: nothing was spent")
     return code
 
 

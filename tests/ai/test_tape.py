@@ -261,7 +261,7 @@ async def test_a_miss_fails_without_another_try(tmp_path: Path) -> None:
     await ways(recorder, ScriptedModel("Hi."), [])("Hello?")
     recorder.close()
     player = TapePlayer(tmp_path / "t.jsonl", environ={})
-    with pytest.raises(TaskError, match="replay miss.*`messages`: number 1 \\(user text\\) differs"):
+    with pytest.raises(TaskError, match=r"replay miss.*`messages`: number 1 \(user text\) differs"):
         await ways(player, None, [])("Good-bye?")
     assert len(player.misses) == 1
     assert "-  Hello?" in player.misses[0].diff

@@ -52,6 +52,8 @@ class TapePlayer:
         self.misses: list[ReplayMissError] = []
         self.used: set[int] = set()
         """Numbers of the entries that were played, or whose answers a resumed run has on record."""
+        self.played = 0
+        """Answers given by this player."""
         self._lanes: dict[_Lane, list[Entry]] = defaultdict(list)
         self._prices: prices_of.Known = {}
         self._known: set[str] = set()
@@ -86,6 +88,7 @@ class TapePlayer:
         for entry in self._lanes.get(lane, ()):
             if entry.number not in self.used:
                 self.used.add(entry.number)
+                self.played += 1
                 return entry
         missed = miss(str(self.path), asked, self.file.entries, self.used)
         self.misses.append(missed)

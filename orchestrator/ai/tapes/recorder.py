@@ -78,6 +78,9 @@ class TapeRecorder:
     def prices(self, book: PriceBook) -> PriceBook:
         return RecordedPrices(book, self._asked, self._books)
 
+    def catch_up(self, stream: str) -> None:
+        """What a conversation has on record is on the tape already."""
+
     async def keep(self, entry: dict[str, JSON]) -> None:
         """Return once it is durable. Raises WhisperFlowError."""
         self.recorded += 1

@@ -75,7 +75,7 @@ def bytes_of(real: Path, said: str) -> bytes:
         raise TaskError("tool", f"there is no file {said!r}", help=_near(real)) from None
     except OSError as error:
         raise TaskError("tool", f"{said!r} cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         info = os.fstat(descriptor)
         if stat.S_ISDIR(info.st_mode):
             raise TaskError("tool", f"{said!r} is a folder: `files.list` shows what is in it")
@@ -83,7 +83,10 @@ def bytes_of(real: Path, said: str) -> bytes:
             raise TaskError("tool", f"{said!r} is no ordinary file")
         if info.st_size > FILE_BYTES:
             raise TaskError("tool", f"{said!r} has {info.st_size >> 20} MiB, more than {FILE_BYTES >> 20} MiB")
-        return file.read(FILE_BYTES + 1)[:FILE_BYTES]
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(FILE_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def _near(real: Path) -> str | None:

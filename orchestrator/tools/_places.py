@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -44,7 +45,10 @@ class Places:
             raise TaskError("denied", f"{said!r}: paths start at the working folder, there is no home folder")
         try:
             real = (self.cwd / said).resolve()
+            with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+                real.lstat()
         except (OSError, RuntimeError, ValueError) as error:
+            # Names that are too long, links that lead in a circle.
             raise TaskError("invalid_input", f"{said[:200]!r} is no usable path") from error
         root = self.root_of(real)
         if root is None:

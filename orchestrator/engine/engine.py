@@ -17,6 +17,7 @@ from orchestrator.core.run_state import RunState
 from orchestrator.delegates import DelegateManager
 from orchestrator.engine import admission, inspect, reuse
 from orchestrator.engine.admission import Credentials
+from orchestrator.engine.conversations import conversations
 from orchestrator.engine.fold import fold, pinned_plan
 from orchestrator.engine.inbox import Message, check_how
 from orchestrator.engine.letters import Letters
@@ -309,6 +310,10 @@ class Engine:
     def why(self, run_id: str, task: str) -> dict[str, JSON]:
         """Why a task is as it is: its reason, what it needs and how that stands, its attempts. NotFoundError."""
         return why(fold(self.journal, run_id), self.journal, task)
+
+    def conversations(self, run_id: str, task: str) -> list[dict[str, JSON]]:
+        """What a task's agents talked, outer before inner; see `engine/conversations.py`."""
+        return conversations(self.journal, run_id, task)
 
     async def watch(self, run_id: str, after: int = 0) -> AsyncIterator[StreamEvent]:
         """The run's events (see views.py) from number `after` on, then live until it is over."""

@@ -44,12 +44,18 @@ def command(run: str, task: str | None, value_only: bool, everything: bool, as_j
                 show_run(session, view, everything=everything)
             return
         found = find_task(view, task)
+        talks = engine.conversations(view.run_id, task)
         if as_json:
-            print_json(out, "task/1", {"run_id": view.run_id, **task_json(found, with_value=True)})
+            page = {"run_id": view.run_id, **task_json(found, with_value=True)}
+            print_json(out, "task/1", page | {"conversations": [_talk_json(one) for one in talks]})
         elif value_only:
             out.line(formats.value_text(found.value, indent=2))
         else:
-            show_task(out, view, found, everything=everything)
+            show_task(out, view, found, talks, everything=everything)
+
+
+def _talk_json(talk: dict[str, Any]) -> dict[str, Any]:
+    return talk | {name: formats.iso(talk[name]) for name in ("started_at", "ended_at")}
 
 
 def find_task(view: RunView, name: str) -> TaskView:
@@ -176,7 +182,30 @@ def _answer_line(answer: dict[str, Any]) -> str:
     return f"{who}: {asked}  →  {cut(clean_line(formats.value_text(answer['value'])), 100)}"
 
 
-def show_task(out: Screen, view: RunView, task: TaskView, *, everything: bool = False) -> None:
+def _talk_rows(out: Screen, talks: list[dict[str, Any]]) -> list[str]:
+    """One line a conversation, each below the one that asked it."""
+    rows = []
+    for talk in talks:
+        facts = [
+            clean_line(str(talk["model"])),
+            talk["status"],
+            formats.plural(talk["requests"], "request"),
+            f"{formats.count(talk['tokens'])} tokens",
+            formats.money(talk["cost"] or None),
+        ]
+        if talk["unknown"]:
+            cut_off = "was" if talk["unknown"] == 1 else "were"
+            facts.append(
+                out.style(f"{talk['unknown']} of them {cut_off} cut off: counted at the upper bound", "yellow")
+            )
+        told = "  ".join(fact for fact in facts if fact)
+        rows.append(f"    {'  ' * talk['depth']}{clean_line(str(talk['agent']))}  {told}")
+    return [f"  {out.style('conversations', 'dim')}", *rows] if rows else []
+
+
+def show_task(
+    out: Screen, view: RunView, task: TaskView, talks: list[dict[str, Any]], *, everything: bool = False
+) -> None:
     out.line(task_line(out, task, 0).replace(_label(task).strip(), out.style(clean_line(task.name), "bold"), 1))
     facts = [("verb", f"{task.verb}  {view.workflow}:{task.line}" if task.line else task.verb)]
     if task.started_at is not None:
@@ -192,6 +221,8 @@ def show_task(out: Screen, view: RunView, task: TaskView, *, everything: bool = 
         out.line(f"  {out.style(f'{label:<9}', 'dim')} {text}")
     for row in failure_lines(out, task.failure, []):
         out.line(f"  {row}")
+    for row in _talk_rows(out, talks):
+        out.line(row)
     meta = {name: part for name, part in task.meta.items() if part not in ("", None, {}, [])}
     if task.question is not None:
         _values(out, "question", {name: part for name, part in task.question.items() if part is not None}, everything)

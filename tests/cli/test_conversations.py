@@ -1,0 +1,54 @@
+"""What agents did, as `show` and `run --verbose` tell it."""
+
+from __future__ import annotations
+
+from tests.cli.conftest import Project
+
+PAIR = """
+name: pair
+agents:
+  chief: {model: embedded/tool-caller, sub_agents: [scout], instructions: Ask.}
+  scout: {model: embedded/writer, description: Finds things.}
+tasks:
+  work: {agent: chief, prompt: "Use ask_scout. prompt: Tell me of bridges"}
+"""
+
+
+def test_show_tells_each_conversation_below_the_one_that_asked_it(project: Project) -> None:
+    ran = project.call("run", project.write("pair", PAIR), "--verbose")
+    assert "work  tool ask_scout" in ran.err
+    page = project.call("show", "@last", "work", "--json").json
+    talks = page["conversations"]
+    assert [(one["agent"], one["depth"], one["requests"]) for one in talks] == [("chief", 0, 2), ("scout", 1, 1)]
+    assert talks[1]["stream"].startswith(f"{talks[0]['stream']}/")
+    assert page["usage"]["requests"] == 3
+    text = project.call("show", "@last", "work").out
+    assert "    chief  embedded/tool-caller  idle  2 requests" in text
+    assert "      scout  embedded/writer  idle  1 request  " in text
+
+
+CLERK = """
+name: clerk
+agents:
+  clerk: {model: embedded/tool-caller, tools: ['files.*'], permissions: {ask: [files.write]}}
+tasks:
+  first: {agent: clerk, prompt: "Use files_write.\\npath: one.txt\\ncontent: Hello"}
+"""
+
+
+def test_a_call_that_waits_is_listed_asked_about_and_answered_from_anywhere(project: Project) -> None:
+    ran = project.call("run", project.write("clerk", CLERK), "--progress", "plain", expect=5)
+    assert "asks: May agent `clerk` call files.write(path: one.txt, content: Hello)?" in ran.err
+    assert project.call("runs", "--json").json["runs"][0]["asks"] == ["first"]
+    assert "May agent `clerk`" in project.call("why", "@last", "first").out
+    question = project.call("show", "@last", "first", "--json").json["question"]
+    assert question["show"]["arguments"] == {"path": "one.txt", "content": "Hello"}
+    ran = project.call("answer", "@last", "first", "--reject", "-p", "comment=not today", "--progress", "plain")
+    assert "answered by" in ran.err
+    assert "goes on" in ran.err
+    assert not (project.folder / "one.txt").exists()
+    page = project.call("show", "@last", "first", "--json").json
+    (answer,) = page["answers"]
+    assert answer["value"] == {"approve": False, "comment": "not today"}
+    assert page["attempts"] == 1
+    assert "not today" in project.call("show", "@last", "first").out

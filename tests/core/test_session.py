@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,23 +25,35 @@ from orchestrator.core.session_events import (
     CallModel,
     CallSent,
     CallTool,
+    ContextTooLong,
     ExchangeEnded,
     ExchangeFailed,
+    ExchangeResumed,
+    ExchangeStarted,
+    HandedOff,
+    HandOffAsked,
     Input,
     PrepareRequest,
     Recovered,
     RequestDenied,
     RequestFailed,
     RequestPrepared,
+    RequestWithheld,
     StopRequested,
     Terms,
+    TimeOver,
     TimePassed,
     ToolBegins,
+    ToolDeferred,
+    ToolFinished,
     ToolReturned,
+    ToolStarted,
+    ToolWaits,
     decode_events,
     encode_events,
 )
 from orchestrator.core.session_state import Session, usage_since_asked
+from orchestrator.core.session_terms import Backup
 
 TERMS = Terms(agent="a", model="scripted/m", retry=Retry(max=2, delay=1.0, within=100.0), turns_max=4, repair=1)
 OUTAGE = Failure("outage", "gone")
@@ -387,8 +400,6 @@ def test_answers_that_come_too_late_change_nothing() -> None:
 def test_every_event_has_a_row_in_the_table_or_opens() -> None:
     from typing import get_args
 
-    from orchestrator.core.session_events import ExchangeStarted
-
     assert set(get_args(AnyEvent)) == {*PHASE_TABLE, ExchangeStarted}
 
 
@@ -408,53 +419,123 @@ class Conversation(RuleBasedStateMachine):
         self.crashes = 0
         self.keys = 0
 
-    @initialize()
-    def begin(self) -> None:
-        self.world.ask("k0")
+    @initialize(policy=st.sampled_from(["fail", "drop_oldest", "summarise"]))
+    def begin(self, policy: Any) -> None:
+        self.terms = msgspec.structs.replace(
+            TERMS,
+            fallback=(Backup("b/1"), Backup("b/2")),
+            on_overflow=policy,
+            turns_max=9,
+            identical_max=2,
+            time_max=10_000.0,
+        )
+        self.world.ask("k0", self.terms)
 
+    @precondition(lambda self: self.world.phase == "preparing")
     @rule()
     def prepare(self) -> None:
         self.world.give(RequestPrepared(10, 10))
 
-    @rule(problems=st.sampled_from([(), ("bad",)]), finish=st.sampled_from(["stop", "length"]), late=st.booleans())
-    def answer(self, problems: tuple[str, ...], finish: str, late: bool) -> None:
-        number = len(self.world.session.calls) - late
+    @precondition(lambda self: self.world.phase == "calling")
+    @rule(problems=st.sampled_from([(), (), ("bad",)]), finish=st.sampled_from(["stop", "length"]))
+    def answer(self, problems: tuple[str, ...], finish: str) -> None:
+        number = len(self.world.session.calls)
         self.world.give(AnswerArrived(number, assistant("text"), finish, Usage(1, 1), 5, "m", problems))
 
-    @rule(tools=st.integers(1, 3))
-    def ask_for_tools(self, tools: int) -> None:
+    @precondition(lambda self: self.world.phase == "calling")
+    @rule(tools=st.integers(1, 3), same=st.booleans())
+    def ask_for_tools(self, tools: int, same: bool) -> None:
         number = len(self.world.session.calls)
-        calls = tuple(ToolCall(f"c{number}_{i}", "t", "{}") for i in range(tools))
+        agent = self.world.session.agent
+        arguments = ["{}" if same else f'{{"n": {number * 10 + i}}}' for i in range(tools)]
+        calls = tuple(ToolCall(f"c{number}_{i}", f"{agent}_t", arguments[i]) for i in range(tools))
         message = Message("assistant", (Text("hm"), *calls))
         self.world.give(AnswerArrived(number, message, "tool_calls", Usage(1, 1), 5, "m"))
 
+    @precondition(lambda self: self.world.phase == "using_tools")
     @rule(index=st.integers(0, 2))
     def return_tool(self, index: int) -> None:
-        self.world.give(ToolReturned(f"c{len(self.world.session.calls)}_{index}", "done"))
+        self.world.give(ToolReturned(self._call_id(index), "done"))
 
-    @rule(retryable=st.booleans(), charged=st.booleans())
-    def fail(self, retryable: bool, charged: bool) -> None:
-        self.world.give(RequestFailed(len(self.world.session.calls), OUTAGE, retryable, charged))
+    @precondition(lambda self: self.world.phase == "using_tools")
+    @rule(index=st.integers(0, 2), to=st.sampled_from(["a", "b"]))
+    def hand_over(self, index: int, to: str) -> None:
+        terms = msgspec.structs.replace(self.terms, agent=to)
+        self.world.give(HandOffAsked(self._call_id(index), terms, "Take it."))
 
+    @precondition(lambda self: self.world.phase == "using_tools")
+    @rule(index=st.integers(0, 2), waits=st.booleans())
+    def begin_tool(self, index: int, waits: bool) -> None:
+        self.world.give(ToolBegins(self._call_id(index)))
+        if waits:
+            self.world.give(ToolWaits(self._call_id(index)))
+
+    @precondition(lambda self: self.world.phase == "calling")
+    @rule(
+        what=st.sampled_from(["outage", "context_too_long", "context_too_long"]),
+        retryable=st.booleans(),
+        unavailable=st.sets(st.sampled_from(["b/1", "b/2"])),
+    )
+    def fail(self, what: str, retryable: bool, unavailable: set[str]) -> None:
+        number, failure = len(self.world.session.calls), Failure(what, "gone")
+        self.world.give(RequestFailed(number, failure, retryable, True, "par", None, None, frozenset(unavailable)))
+
+    @precondition(lambda self: self.world.phase == "preparing")
+    @rule(keep=st.integers(0, 60), wait=st.floats(0, 30), long=st.booleans())
+    def hold_back(self, keep: int, wait: float, long: bool) -> None:
+        too_long = ContextTooLong(Failure("context_too_long", "too long"), keep)
+        self.world.give(too_long if long else RequestWithheld(OUTAGE, wait))
+
+    @precondition(lambda self: self.world.phase == "backing_off")
     @rule(seconds=st.floats(0, 50))
     def pass_time(self, seconds: float) -> None:
         self.world.now += seconds
         self.world.give(TimePassed())
 
-    @rule()
-    def stop(self) -> None:
-        self.world.give(StopRequested("part"))
-
-    @rule(fresh=st.booleans())
-    def ask(self, fresh: bool) -> None:
+    @precondition(lambda self: self.world.phase in ("ended", "failed", "stopped"))
+    @rule(fresh=st.booleans(), to=st.sampled_from([None, None, "a", "b"]))
+    def ask(self, fresh: bool, to: str | None) -> None:
+        if to is not None:
+            self.world.give(HandOffAsked("", msgspec.structs.replace(self.terms, agent=to), "Over to you."))
         self.keys += fresh
-        self.world.ask(f"k{self.keys}")
+        self.world.ask(f"k{self.keys}", self.terms)
 
-    @rule()
-    def crash(self) -> None:
-        self.crashes += 1
-        self.world = self.world.crash()
-        self.world.give(Recovered())
+    @rule(what=st.integers(0, 40))
+    def happen(self, what: int) -> None:
+        """What may come at any time, seldom: a stop, a crash, another question, an input out of place."""
+        number = len(self.world.session.calls)
+        match what:
+            case 0:
+                self.world.give(StopRequested("part"))
+                self._nothing_begun()
+            case 1 | 2 | 3:
+                self.crashes += 1
+                self.world = self.world.crash()
+                self.world.give(Recovered())
+                self._nothing_begun()
+            case 4:
+                self.keys += 1
+                self.world.ask(f"k{self.keys}", self.terms)
+            case 5:
+                self.world.give(TimeOver())
+                self._nothing_begun()
+            case 6:
+                self.world.give(HandOffAsked("", self.terms))
+            case 7:
+                self.world.give(AnswerArrived(max(number - 1, 0), assistant("late"), "stop", Usage(1, 1), 5, "m"))
+            case 8:
+                self.world.give(RequestPrepared(10, 10))
+            case 9:
+                self.world.give(ToolReturned(self._call_id(0), "late"))
+                self.world.give(HandOffAsked(self._call_id(1), self.terms))
+
+    def _call_id(self, index: int) -> str:
+        return f"c{len(self.world.session.calls)}_{index}"
+
+    def _nothing_begun(self) -> None:
+        exchange = self.world.session.exchange
+        assert exchange is not None
+        assert not exchange.begun, "a call that began would be made a second time"
 
     @precondition(lambda self: bool(self.world.record))
     @invariant()
@@ -490,9 +571,56 @@ class Conversation(RuleBasedStateMachine):
             if message.tool_calls:
                 assert [part.call_id for part in after.parts] == [c.id for c in message.tool_calls]  # type: ignore[union-attr]
 
+    @invariant()
+    def what_is_sent_is_what_every_provider_takes(self) -> None:
+        session = self.world.session
+        if not wanted(session) or isinstance(wanted(session)[0], CallTool):
+            return
+        context, exchange = session.context, session.exchange
+        assert exchange is not None
+        assert context[0].role == "user"
+        assert context[-1].role in ("user", "tool")
+        assert "Hello?" in context[exchange.first_context].text
+        for message, after in itertools.pairwise(context):
+            if message.tool_calls:
+                assert [part.call_id for part in after.parts] == [c.id for c in message.tool_calls]  # type: ignore[union-attr]
+            else:
+                assert after.role != "tool"
+        assert not context[-1].tool_calls
+
+    @invariant()
+    def nobody_is_sent_calls_of_tools_that_are_not_its_own(self) -> None:
+        names = {call.name for message in self.world.session.context for call in message.tool_calls}
+        assert names <= {f"{self.world.session.agent}_t"}
+
+    @invariant()
+    def an_answered_turn_is_never_asked_for_again(self) -> None:
+        answered: set[int] = set()
+        turn_of: dict[int, int] = {}
+        for event in self.world.record:
+            match event:
+                case ExchangeStarted() | ExchangeResumed(from_prompt=True):
+                    answered.clear()
+                case CallSent(number=number, turn=turn):
+                    assert turn not in answered
+                    turn_of[number] = turn
+                case CallAnswered(number=number):
+                    answered.add(turn_of[number])
+
+    @invariant()
+    def a_call_that_began_gets_a_result_before_it_can_be_made_again(self) -> None:
+        begun: set[str] = set()
+        for event in self.world.record:
+            match event:
+                case ToolStarted(call_id=call_id):
+                    assert call_id not in begun
+                    begun.add(call_id)
+                case ToolFinished(call_id=call_id) | ToolDeferred(call_id=call_id) | HandedOff(call_id=call_id):
+                    begun.discard(call_id)
+
 
 TestConversation = Conversation.TestCase
-TestConversation.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestConversation.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 
 
 @given(st.lists(st.sampled_from(["answer", "fail", "crash", "wait"]), max_size=30))

@@ -1,6 +1,6 @@
-"""Records conversations' golden journals: `python tests/golden/sessions/regenerate.py [--fold] [NAME…]`. Only on purpose.
+"""Records conversations' golden journals: `PYTHONPATH=tests python tests/golden/sessions/regenerate.py [--fold] [NAME…]`.
 
-What an older engine wrote of a conversation is read for ever, and means what it meant. So an existing journal is never recorded
+Only on purpose. What an older engine wrote of a conversation is read for ever, and means what it meant. So an existing journal is never recorded
 over because a test fails; a new kind of event gets a new conversation here. `NAME.journal` holds the batches as they stand in a
 journal, `NAME.json` what they fold to; `--fold` writes only the second. Those of `FIRST` were recorded by the first engine that
 had conversations.
@@ -18,18 +18,17 @@ from typing import Any
 import msgspec
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1]))
-
 from ai.test_loop import POINTS, AddTool, _as_after_a_kill
 from ai.world import World
 
-from orchestrator.core.session import evolve
-from orchestrator.core.session_events import decode_events
+from orchestrator.core.session import decide, evolve
+from orchestrator.core.session_events import UndoAsked, decode_events
 from orchestrator.core.session_state import Session
 from orchestrator.errors import TaskError
 from orchestrator.ports.chat_model import ChatModelError
 from orchestrator.testing.scripted import ScriptedModel, Turn
 
+HERE = Path(__file__).parent
 STREAM = "r1/agent/k"
 ADD = Turn(text="Adding.", tool_calls=[("add", {"a": 1, "b": 2}), ("add", {"a": 3, "b": "x"})])
 TOO_LONG = ChatModelError("context_too_long", "too long", charged=False)
@@ -142,7 +141,9 @@ async def undone() -> World:
     loop = world.loop()
     await loop.ask("question 0")
     await loop.ask("question 1")
-    await loop.undo()
+    record = loop._read()
+    record.note(decide(record.session, UndoAsked(), world.clock.now()))
+    await record.commit()
     await loop.ask("question 2", key="c")
     return world
 

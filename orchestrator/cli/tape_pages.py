@@ -71,7 +71,7 @@ def _row(entry: Entry) -> list[str]:
         str(entry.number),
         place,
         data["agent"],
-        entry.model if entry.kind == "model" else str(entry.request.get("tool", "")),
+        entry.model if entry.kind == "model" else str(entry.request.get("tool", "its tools")),
         entry.end,
         formats.count(tokens) if tokens else "",
         formats.money(data.get("cost")),
@@ -83,7 +83,7 @@ def _row(entry: Entry) -> list[str]:
 def _gist(entry: Entry) -> str:
     error = entry.data.get("error")
     if isinstance(error, dict):
-        return f"{error.get('type')}: {error.get('message', '')}"
+        return f"{error.get('type') or error.get('exception')}: {error.get('message', '')}"
     calls = ", ".join(name for name, _ in tool_calls(entry))
     return " ".join([answer_text(entry), *([f"→ {calls}"] if calls else [])]).strip()
 
@@ -115,6 +115,8 @@ def entry_lines(out: Screen, entry: Entry) -> Iterator[str]:
 
 
 def _tool_lines(entry: Entry) -> list[str]:
+    if entry.kind == "tools":
+        return [f"tools: {', '.join(entry.request.get('wanted') or ())}"]
     return [f"{entry.request.get('tool')} {json.dumps(entry.request.get('arguments'), ensure_ascii=False)}"]
 
 

@@ -58,7 +58,7 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """`model`, or `tool`."""
+        """`model`, `tool` (a call of one) or `tools` (which an agent was given)."""
         return str(self.data.get("entry", ""))
 
     @property
@@ -93,6 +93,7 @@ class Entry:
     def said(self) -> str:
         """Who was answered, in a few words: `writer in notes`."""
         what = str(self.request.get("tool", "")) if self.kind == "tool" else self.lane[2]
+        what = f"tools of {what}" if self.kind == "tools" else what
         place = "/".join(filter(None, (self.lane[0], self.lane[1])))
         return f"{what} in {place}" if place else what
 

@@ -41,6 +41,8 @@ class Asked:
         called = f" of `{self.who['run']}`" if self.who.get("run") else ""
         if self.kind == "tool":
             return f"tool `{self.request.get('tool')}` in {task}{called}"
+        if self.kind == "tools":
+            return f"the tools of agent `{self.who.get('agent', '')}` in {task}{called}"
         return f"request {self.who.get('number', '?')} of agent `{self.who.get('agent', '')}` in {task}{called}"
 
 

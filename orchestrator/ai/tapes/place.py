@@ -20,6 +20,8 @@ class Surroundings:
     """A called run by the tasks that called it (`build[a]`); empty for a run of its own."""
     settled: Callable[[str], int] = lambda stream: 0
     """How many requests of a conversation have been answered, or have failed by themselves, in its record."""
+    tools_done: Callable[[str], list[tuple[str, Any]]] = lambda stream: []
+    """(name as models see it, arguments) of the tool calls whose results a conversation has on record."""
     missed: Callable[[str, ChatModelError], None] = lambda run_id, error: None
     """Told of a request of that run which the tape cannot answer."""
 

@@ -76,7 +76,8 @@ class TapePlayer:
 
     def unused(self) -> list[Entry]:
         """What a complete replay did not ask for, in the tape's order."""
-        return [entry for entry in self.file.entries if entry.playable and entry.number not in self.used]
+        played = [entry for entry in self.file.entries if entry.playable and entry.kind != "tools"]
+        return [entry for entry in played if entry.number not in self.used]
 
     def _synthetic(self, provider: str, model: str) -> bool:
         said = [entry for entry in self.file.entries if entry.model == f"{provider}/{model}"]
@@ -84,16 +85,29 @@ class TapePlayer:
 
     def take(self, asked: Asked, run_id: str) -> Entry:
         """The next entry for what was asked. Raises ReplayMissError, and lets the engine know."""
-        lane = (*(str(asked.who.get(name, "")) for name in ("run", "task", "agent")), asked.kind, asked.key)
-        for entry in self._lanes.get(lane, ()):
+        for entry in self._lanes.get(self._lane_of(asked), ()):
             if entry.number not in self.used:
                 self.used.add(entry.number)
                 self.played += 1
                 return entry
+        raise self._missed(asked, run_id)
+
+    def look(self, asked: Asked, run_id: str) -> Entry:
+        """An entry that may be asked for any number of times. Raises as `take`."""
+        found = self._lanes.get(self._lane_of(asked))
+        if not found:
+            raise self._missed(asked, run_id)
+        return found[0]
+
+    def _missed(self, asked: Asked, run_id: str) -> ReplayMissError:
         missed = miss(str(self.path), asked, self.file.entries, self.used)
         self.misses.append(missed)
         self.around.missed(run_id, missed)
-        raise missed
+        return missed
+
+    @staticmethod
+    def _lane_of(asked: Asked) -> _Lane:
+        return (*(str(asked.who.get(name, "")) for name in ("run", "task", "agent")), asked.kind, asked.key)
 
     def catch_up(self, stream: str) -> None:
         """Pass over what a conversation has on record from before this process."""
@@ -110,6 +124,17 @@ class TapePlayer:
             if here and entry.playable and entry.number not in self.used:
                 self.used.add(entry.number)
                 left -= 1
+        for tool, arguments in self.around.tools_done(stream):
+            self._pass_over(path, name, tool, self.secrets.redactor.value(arguments))
+
+    def _pass_over(self, path: str, name: str, tool: str, arguments: JSON) -> None:
+        for entry in self.file.entries:
+            if entry.kind != "tool" or entry.number in self.used:
+                continue
+            asked = (entry.request.get("as"), entry.request.get("arguments"))
+            if (entry.lane[0], entry.conversation) == (path, name) and asked == (tool, arguments):
+                self.used.add(entry.number)
+                return
 
     def close(self) -> None:
         """Nothing is open."""

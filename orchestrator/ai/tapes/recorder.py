@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -68,9 +69,13 @@ class TapeRecorder:
         """Entries written by this recorder."""
         self._asked: prices_of.Known = {}
         self._books: dict[str, PriceBook] = {}
+        self._once: set[str] = set()
         self._flushed: set[tuple[str, Usage]] = set()
         for entry in self._writer.taken_over:
             self._flushed |= set(prices_of.read(entry))
+            if entry.get("entry") == "tools":
+                said = {name: value for name, value in entry.items() if name not in ("ms", "conversation")}
+                self._once.add(json.dumps(said))
 
     def wrap(self, provider: str, model: str, open_model: Callable[[], ChatModel]) -> ChatModel:
         return _RecordedModel(self, provider, open_model())
@@ -85,6 +90,13 @@ class TapeRecorder:
         """Return once it is durable. Raises WhisperFlowError."""
         self.recorded += 1
         await asyncio.shield(asyncio.to_thread(self._writer.append, entry))
+
+    async def keep_once(self, entry: dict[str, JSON]) -> None:
+        """The same for what need not be said twice: an agent's tools, opened by each of its attempts."""
+        said = json.dumps({name: value for name, value in entry.items() if name not in ("ms", "conversation")})
+        if said not in self._once:
+            self._once.add(said)
+            await self.keep(entry)
 
     def keep_now(self, entry: dict[str, JSON]) -> None:
         """The same, for whoever cannot wait because it is being cancelled."""

@@ -53,8 +53,8 @@ def _flaws(entry: Entry) -> list[str]:
         found.append(f"its `end` is {entry.end!r}, not answered, failed or cut")
     if entry.kind == "model":
         found += _answer_flaws(entry)
-    elif entry.kind != "tool":
-        found.append(f"`entry` is {entry.kind!r}, not model or tool")
+    elif entry.kind not in ("tool", "tools"):
+        found.append(f"`entry` is {entry.kind!r}, not model, tool or tools")
     return found
 
 
@@ -178,7 +178,7 @@ def _entry_changes(old: Entry | None, new: Entry | None) -> list[str]:
         found.append(f"was {old.end}, is {new.end}")
     if answer_text(old) != answer_text(new) or tool_calls(old) != tool_calls(new):
         found.append("the answer differs")
-    for name in ("usage", "error", "result"):
+    for name in ("usage", "error", "tools"):
         if old.data.get(name) != new.data.get(name):
             found.append(f"`{name}` differs")
     return found
@@ -189,6 +189,8 @@ def _entry_changes(old: Entry | None, new: Entry | None) -> list[str]:
 
 def answer_text(entry: Entry) -> str:
     """All text of a model's answer; of a tool's, its result."""
+    if entry.kind == "tools":
+        return ", ".join(str(said.get("tool")) for said in entry.data.get("tools") or ())
     if entry.kind == "tool":
         result = entry.data.get("result", "")
         return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)

@@ -55,6 +55,18 @@ def new_client(transport: AsyncBaseTransport | None = None) -> AsyncClient:
     )
 
 
+def adopt_client(client: AsyncClient | None) -> None:
+    """Let all providers of the running loop use this one, made by `new_client`; None: back to one of their own.
+
+    For tests and benches, whose network is not one.
+    """
+    loop = asyncio.get_running_loop()
+    if client is None:
+        _clients.pop(loop, None)
+    else:
+        _clients[loop] = _Shared(client, users=1)
+
+
 @contextmanager
 def noting(responses: list[Response]) -> Iterator[None]:
     """Responses that open within are added to `responses`: who asks closes them, whatever an SDK forgets."""

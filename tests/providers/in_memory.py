@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
 
-from orchestrator.providers import _connections
+from orchestrator.providers._connections import adopt_client, new_client
 
 
 class Bytes(httpx2.AsyncByteStream):
@@ -49,13 +48,12 @@ class Network(httpx2.AsyncBaseTransport):
 async def network() -> AsyncIterator[Network]:
     """All live providers of this event loop talk to it, until it is left."""
     wires = Network()
-    loop = asyncio.get_running_loop()
-    client = _connections.new_client(wires)
-    _connections._clients[loop] = _connections._Shared(client, users=1)
+    client = new_client(wires)
+    adopt_client(client)
     try:
         yield wires
     finally:
-        _connections._clients.pop(loop, None)
+        adopt_client(None)
         await client.aclose()
 
 
@@ -63,7 +61,3 @@ def in_use(client: Any) -> int:
     """Connections of a real client that are neither idle nor closed."""
     pool = client._transport._pool
     return sum(not (one.is_idle() or one.is_closed()) for one in pool.connections)
-
-
-def cuts(whole: bytes, every: int) -> Iterator[int]:
-    yield from range(0, len(whole), every)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.cli.tool_pins import LOOK, mcp_context
 from orchestrator.errors import TaskError
-from orchestrator.host.environment import base_environment
 from orchestrator.ports.services import AgentCall, ChildResult, WorkflowFace
-from orchestrator.ports.tool import Tool, ToolContext
+from orchestrator.ports.tool import Tool
 
 if TYPE_CHECKING:
     from orchestrator import ExecutionEngine
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from orchestrator.spec.load import Workflow
 
 JSON = Any
-LOOK = "tools"
 
 
 class PlannedRuns:
@@ -49,18 +47,8 @@ async def open_tools(
 
     plan = compile_plan(workflow)
     known = plan.agents.get(name, dict(agent))
-    context = ToolContext(
-        run_id=LOOK,
-        task=LOOK,
-        key=LOOK,
-        project=workflow.project,
-        cwd=workflow.project,
-        run_dir=engine.adapters.state / "runs" / LOOK,
-        env=base_environment(os.environ, engine.adapters.pass_env),
-        services=replace(engine.services, runs=PlannedRuns(plan)),
-        mcp=plan.mcp,
-        settings=settings,
-    )
+    context = mcp_context(engine, plan)
+    context.services, context.settings = replace(engine.services, runs=PlannedRuns(plan)), settings
     context.call = AgentCall(
         run_id=LOOK,
         task=LOOK,

@@ -70,6 +70,20 @@ def list_tools(what: str | None, opens: bool, as_json: bool) -> None:
         _show_agent(session, name, rows, settings)
 
 
+@command.command(name="pin")
+@click.argument("servers", nargs=-1)
+@click.option("-f", "--file", type=click.Path(path_type=Path), help="The workflow file that declares them.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a list is not the one on file.")
+def pin(servers: tuple[str, ...], file: Path | None, check: bool) -> int:
+    """Accept the tools that MCP servers offer now: start SERVERS, show what changed, write config/mcp.lock.json.
+
+    Without names, all that the project declares. Until a changed list is accepted, no task uses it.
+    """
+    from orchestrator.cli.tool_pins import pin_servers
+
+    return pin_servers(current(), servers, file, check=check)
+
+
 def _show_built_in(session: Session, rows: list[Row], as_json: bool, *, in_detail: bool) -> None:
     if as_json:
         print_json(session.out, "tools/1", {"tools": [row.as_json() for row in rows]})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -20,6 +20,7 @@ from orchestrator.host.project import Project, find_project, open_state
 from orchestrator.ports.clock import Clock
 from orchestrator.ports.journal import Journal
 from orchestrator.ports.secret_source import Secret
+from orchestrator.ports.meters import Meters
 from orchestrator.ports.services import Services
 from orchestrator.ports.task_kind import TaskKind
 from orchestrator.registry import find
@@ -216,6 +217,7 @@ def _tape_surroundings(engine: Engine) -> Surroundings:
     from orchestrator.ai.tapes.place import Surroundings
     from orchestrator.core.events import Failure
 
+        meters=_meters(engine, replaying=tape is not None and tape.replaying),
     def caller_of(run_id: str) -> tuple[str, str] | None:
         handle = engine.driving(run_id)
         start = handle.state.start if handle is not None else None
@@ -223,6 +225,21 @@ def _tape_surroundings(engine: Engine) -> Surroundings:
 
     def path_of(run_id: str) -> str:
         called = caller_of(run_id)
+def _meters(engine: Engine, *, replaying: bool) -> Callable[[], Meters]:
+    """What rate limits and days' budgets are counted on. A replay asks nobody and draws on nothing that is shared."""
+
+    def opened() -> Meters:
+        if replaying or not engine.adapters.own_journal:
+            from orchestrator.stores._meters_memory import MemoryMeters
+
+            return MemoryMeters()
+        from orchestrator.stores._meters_sqlite import SqliteMeters
+
+        return SqliteMeters(engine.adapters.state)
+
+    return opened
+
+
         return "" if called is None else "/".join(filter(None, (path_of(called[0]), called[1])))
 
     def settled(stream: str) -> int:

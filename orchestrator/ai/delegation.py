@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from orchestrator.core.budget import Threshold, amount
 from orchestrator.core.messages import Message, Text, ToolCall, Usage
 from orchestrator.delegates.catalogue import (
+    BUDGET_REACHED,
     CHUNK_RECEIVED,
     LOOP_ERROR,
     LOOP_REQUEST_PAUSE,
@@ -105,6 +107,19 @@ class LoopVoice:
 
     def step(self, name: str, **details: JSON) -> None:
         self._tell(PROCESSING_STEP, step_name=name, details=details)
+
+    def budget_reached(self, threshold: Threshold) -> None:
+        money = threshold.word.startswith("cost")
+        used, most = threshold.used, threshold.limit
+        self._tell(
+            BUDGET_REACHED,
+            budget=threshold.name,
+            limit=threshold.word,
+            percent=threshold.percent,
+            used=amount(int(used)) if money else float(used),
+            most=amount(int(most)) if money else float(most),
+            currency=threshold.currency if money else "",
+        )
 
     def failed(self, type_: str, message: str) -> None:
         self._tell(LOOP_ERROR, error_type=type_, error_message=message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from orchestrator.ai.announce import Announcer
@@ -35,6 +35,8 @@ from orchestrator.core.session_events import (
 from orchestrator.core.session_state import Exchange, Session
 from orchestrator.errors import CredentialsError, TaskError, UsageError
 from orchestrator.ports.chat_model import ChatModelError, ChatRequest
+from orchestrator.ports.tool import PersonNeeded
+from orchestrator.workers.gate import NoRoom
 
 __all__ = ["Drive", "Surroundings"]
 
@@ -110,6 +112,8 @@ class Drive:
             self._tell(StopRequested(self._partial, "cancellation"))
             await self._record.commit()
             raise
+        finally:
+            self._preparation.close()
         await self._record.commit()
         self._announcer.tell_news()
 
@@ -168,17 +172,47 @@ class Drive:
             await self._take_seat()
             if (otherwise := self._not_now() or self._too_long()) is not None:
                 return otherwise
-            self._request = await self._preparation.request(self._time_left())
+            self._request = await self._unless_stopped(self._preparation.request(self._time_left()))
+        except NoRoom as later:
+            self._notice(f"{later.message}; there is room in {later.seconds:.1f} s")
+            around.voice.step("rate_limited", seconds=round(later.seconds, 3), reason=later.message)
+            failure = Failure("rate_limited", later.message, "wait, or raise `rate_limits`", later.seconds)
+            return RequestWithheld(failure, later.seconds, self._unavailable())
+        except PersonNeeded:
+            await self._record.commit()
+            raise
         except TaskError as error:
             around.voice.failed(error.type, error.message)
-            return RequestDenied(Failure(error.type, error.message, error.help))
+            return RequestDenied(Failure(error.type, error.message, error.help, error.meta.get("retry_after")))
         if (reason := self._stop_reason()) is not None:
             self._preparation.withdraw()
             return StopRequested(self._partial, reason)
+        assert self._request is not None, "left unprepared without a stop"
         if wait := around.breaker.admit():
             self._preparation.withdraw()
             return self._broken(wait)
         return self._preparation.prepared()
+
+    async def _unless_stopped(self, preparing: Coroutine[Any, Any, ChatRequest]) -> ChatRequest | None:
+        """The request; None if somebody stopped the loop while it waited for its turn."""
+        if not self._preparation.may_wait:
+            return await preparing
+        work = asyncio.create_task(preparing, name="request prepared")
+        try:
+            while not work.done():
+                self._changed.clear()
+                changed = asyncio.create_task(self._changed.wait(), name="loop changed")
+                await asyncio.wait([work, changed], timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+                if self._control() == "stop":
+                    self._stop = self._stop or "stop"
+                if self._stop is not None and not work.done():
+                    return None
+            return work.result()
+        finally:
+            if not work.done():
+                work.cancel()
+                await asyncio.wait([work])
 
     def _not_now(self) -> RequestWithheld | None:
         """Whether the model is left alone after a fallback, or its provider known to be down."""

@@ -28,8 +28,12 @@ from orchestrator.host.redact import Redactor
 from orchestrator.ports.chat_model import Provider, parse_model
 from orchestrator.ports.clock import Clock
 from orchestrator.ports.journal import Journal
+from orchestrator.ports.meters import Meters
 from orchestrator.ports.tool import Tool
+from orchestrator.stores._meters_memory import MemoryMeters
+from orchestrator.workers.gate import RateGate
 from orchestrator.workers.keys import KeyRing
+from orchestrator.workers.metering import Metering
 
 
 class AILoopFactory:
@@ -44,15 +48,19 @@ class AILoopFactory:
         providers: Mapping[str, Provider] | None = None,
         keys: KeyRing | None = None,
         tape: Tape | None = None,
+        meters: Callable[[], Meters] | None = None,
         delegates: Callable[[str], LoopDelegates] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`delegates(run_id)` makes the manager of one loop, whose events bubble to that run's; `providers` adds some by name;
-        `keys` are where workers' keys are kept once they are found; `tape` records the models, or answers in their place."""
+        `keys` are where workers' keys are kept once they are found; `tape` records the models, or answers in their place;
+        `meters` opens what days' budgets and rate limits are counted on (by default in memory: for this factory alone)."""
         self.journal = journal
         self.clock = clock or SystemClock()
         self.pool = ProviderPool(os.environ if environ is None else environ, providers, tape, keys)
-        self.budgets = Budgets(journal)
+        self._metering = Metering(meters or MemoryMeters)
+        self.budgets = Budgets(journal, metering=self._metering, now=self.clock.now, sleep=sleep)
+        self.gate = RateGate(self._metering, self.clock, sleep)
         self.breakers = Breakers(self.clock)
         self.cooldowns = Cooldowns(self.clock)
         self._delegates = delegates or (lambda run_id: DelegateManager())
@@ -171,6 +179,7 @@ class AILoopFactory:
             delegates=self._delegates(run_id),
             clock=self.clock,
             budgets=self.budgets,
+            gate=self.gate,
             breakers=self.breakers,
             cooldowns=self.cooldowns,
             accounts=accounts,
@@ -182,3 +191,4 @@ class AILoopFactory:
     async def close(self) -> None:
         """Release all connections. Idempotent."""
         await self.pool.close()
+        await self._metering.close()

@@ -27,6 +27,7 @@ from orchestrator.core.session_state import Exchange, Session, usage_since_asked
 from orchestrator.errors import TaskError, UsageError
 from orchestrator.ports.clock import Clock
 from orchestrator.ports.tool import ChildParked, PersonNeeded
+from orchestrator.workers.gate import RateGate
 
 
 @dataclass(slots=True, kw_only=True, frozen=True)
@@ -48,6 +49,8 @@ class LoopAnswer:
     synthetic: bool
     agent: str = ""
     """Who answered: another one than was asked, if the conversation was handed over."""
+    wrapped_up: bool = False
+    """A budget had room for one last turn only: it is what could be said by then."""
 
 
 class AILoop:
@@ -65,6 +68,7 @@ class AILoop:
         delegates: LoopDelegates,
         clock: Clock,
         budgets: Budgets,
+        gate: RateGate,
         breakers: Breakers,
         cooldowns: Cooldowns,
         accounts: Iterable[Account] = (),
@@ -87,6 +91,7 @@ class AILoop:
             seats=seats,
             voice=LoopVoice(delegates, self, run_id=run_id, task_id=task_id, agent_id=seat.agent),
             budgets=budgets,
+            gate=gate,
             breakers=breakers,
             cooldowns=cooldowns,
             accounts=tuple(accounts),
@@ -296,6 +301,7 @@ class AILoop:
             currency=(last.currency if last is not None else "") or self._seat.prices.currency,
             synthetic=last.synthetic if last is not None else self._seat.model.synthetic,
             agent=exchange.terms.agent,
+            wrapped_up=last is not None and last.last,
         )
 
     def _error(self, exchange: Exchange, usage: Usage, cost: int | None) -> TaskError:

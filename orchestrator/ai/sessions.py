@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
+from orchestrator.ai.accounts import budget_answers, with_own_budget
 from orchestrator.ai.attachments import attachments
 from orchestrator.ai.config import AILoopConfig
 from orchestrator.ai.factory import AILoopFactory
@@ -53,6 +54,7 @@ class AgentSessions:
         """
         try:
             stream = conversation(call)
+            call.budgets = with_own_budget(call, stream)
             loop = self._loop(call, stream, await self._equipment(call))
         except CredentialsError as error:
             raise TaskError("auth", error.message, help=error.help) from error
@@ -149,9 +151,10 @@ class AgentSessions:
         return self._factory.config(loop_settings(call.agent, call.worker, call.model))
 
     def _accounts(self, call: AgentCall) -> tuple[Account, ...]:
+        answers = budget_answers(call.answers)
         return tuple(
             self._factory.budgets.account(
-                limits["name"], limits, streams=limits.get("streams") or f"{call.run_id}/agent/"
+                limits["name"], limits, streams=limits.get("streams") or f"{call.run_id}/agent/", answers=answers
             )
             for limits in call.budgets
         )
@@ -201,5 +204,6 @@ def _agent_answer(answer: LoopAnswer) -> AgentAnswer:
         synthetic=answer.synthetic,
         turns=answer.turns,
         finish=answer.finish,
+        wrapped_up=answer.wrapped_up,
         agent=answer.agent,
     )

@@ -93,6 +93,8 @@ class SubAgentTool:
             project=caller.project,
             agents=caller.agents,
             workers=caller.workers,
+            workflow=caller.workflow,
+            timezone=caller.timezone,
             depth=caller.depth + 1,
         )
         if caller.context is not None:

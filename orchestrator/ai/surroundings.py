@@ -16,6 +16,7 @@ from orchestrator.core.budget import Account
 from orchestrator.ports.chat_model import ChatModel
 from orchestrator.ports.clock import Clock
 from orchestrator.ports.tool import Tool
+from orchestrator.workers.gate import RateGate
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,6 +25,7 @@ class Surroundings:
     seats: Seats
     voice: LoopVoice
     budgets: Budgets
+    gate: RateGate
     breakers: Breakers
     cooldowns: Cooldowns
     accounts: tuple[Account, ...]

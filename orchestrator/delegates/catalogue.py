@@ -51,6 +51,7 @@ REQUEST_PREPARED: Final = "ai_request_prepared"
 RESPONSE_RECEIVED: Final = "ai_response_received"
 PROCESSING_STEP: Final = "ai_processing_step"
 LOOP_ERROR: Final = "ai_loop_error_occurred"
+BUDGET_REACHED: Final = "budget_threshold_reached"
 SESSION_STARTED: Final = "ai_loop.session_started"
 SESSION_ENDED: Final = "ai_loop.session_ended"
 CHUNK_RECEIVED: Final = "ai_loop.message.ai_chunk_received"
@@ -84,6 +85,9 @@ _ENTRIES: Final = (
     _loop(RESPONSE_RECEIVED, "a model's whole answer is recorded", "ResponseReceived"),
     _loop(PROCESSING_STEP, "a step inside a turn: a tool ran, an answer was repaired", "ProcessingStep"),
     _loop(LOOP_ERROR, "a model call or a turn failed", "LoopErrorOccurred"),
+    _loop(
+        BUDGET_REACHED, "80 % of a budget's limit is used up, or all of it; told once each", "BudgetThresholdReached"
+    ),
     _loop(SESSION_STARTED, "a conversation is opened", "SessionStarted"),
     _loop(SESSION_ENDED, "a conversation is closed", "SessionEnded"),
     _loop(CHUNK_RECEIVED, "a piece of a streamed answer arrived", "ChunkReceived"),

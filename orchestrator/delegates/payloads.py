@@ -151,6 +151,20 @@ class LoopErrorOccurred(LoopPayload, frozen=True, kw_only=True):
     error_message: str
 
 
+class BudgetThresholdReached(LoopPayload, frozen=True, kw_only=True):
+    budget: str
+    """Whose it is: a run, a task or all items of it, a conversation."""
+    limit: str
+    """`cost`, `tokens`, `turns`, `time`, `cost_per_day` or `tokens_per_day`."""
+    percent: int
+    """80 or 100."""
+    used: float
+    """In the currency's unit, tokens, requests or seconds."""
+    most: float
+    currency: str = ""
+    """Of a limit of cost."""
+
+
 class SessionStarted(LoopPayload, frozen=True, kw_only=True):
     target_model: str = ""
 

@@ -41,7 +41,7 @@ _log = logging.getLogger("orchestrator.engine")
 PROCESS_VERBS: Final = frozenset({"run", "python"})
 CALL_VERBS: Final = frozenset({"http", "agent", "tool"})
 TOOL_VERBS: Final = frozenset({"agent", "tool"})
-_UNKEYED: Final = frozenset({"budgets", "mcp", "tool_settings"})
+_UNKEYED: Final = frozenset({"budgets", "mcp", "plan", "tool_settings"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,8 +71,8 @@ class Surroundings:
     reusable: Mapping[str, AttemptSucceeded] = field(default_factory=dict)
     """Instance name → the result a rerun takes over."""
     from_run: str = ""
-    budgets: Callable[[], tuple[dict[str, JSON], ...]] = tuple
-    """What agents of this run draw on, outermost first."""
+    budgets: Callable[[int], tuple[dict[str, JSON], ...]] = lambda task: ()
+    """What agents of a task draw on, outermost first."""
     tool_settings: Mapping[str, JSON] = field(default_factory=dict)
     """`tools:` of the project's configuration."""
     attended: Callable[[], bool] = bool
@@ -206,7 +206,8 @@ class Performer:
             "workers": plan.workers,
             "mcp": self._render(task, plan.mcp, now) if plan.mcp else {},
             "tool_settings": around.tool_settings,
-            "budgets": around.budgets(),
+            "budgets": around.budgets(task),
+            "plan": {"workflow": plan.workflow, "timezone": plan.timezone},
         }
 
     def _key(self, task: int, name: str, node: Node) -> str:

@@ -32,7 +32,7 @@ from orchestrator.engine.gitinfo import git_status, head_commit
 from orchestrator.engine.inbox import Message
 from orchestrator.engine.performer import PROCESS_VERBS, Performer, Surroundings
 from orchestrator.engine.queueing import HOLD, Queue
-from orchestrator.engine.spending import budgets_of
+from orchestrator.engine.spending import Spending
 from orchestrator.engine.telling import engine_stopped, notifications
 from orchestrator.engine.values import Values, load
 from orchestrator.engine.views import RunResult, RunView, StreamEvent
@@ -255,7 +255,7 @@ class Running:
             publish=self._say,
             control=self._control,
             reusable=self.reusable,
-            budgets=lambda: budgets_of(self.run_id, self.state, self.engine.driving),
+            budgets=Spending(self.run_id, self.state, self.engine.driving, self.engine.journal).of,
             tool_settings=adapters.tool_settings,
             attended=lambda: self.engine.attended,
         )

@@ -1,8 +1,8 @@
 """`agent:` gives a prompt to an agent and takes its answer as the value.
 
 Fields: `{agent, prompt, repair, instructions, model, files, session}`, and from the engine `agents`, `workers` and `mcp` of
-the plan, `tool_settings` of the project and the run's `budgets`. The conversation lives behind the `Sessions` port; its turns
-are recorded there.
+the plan, `tool_settings` of the project, the `budgets` around the task and the `plan`'s workflow and timezone. The
+conversation lives behind the `Sessions` port; its turns are recorded there.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def _call(attempt: Attempt) -> AgentCall:
         deadline=attempt.deadline,
         publish=attempt.publish,
         control=attempt.control,
-        budgets=(*(fields.get("budgets") or ()), *_own_budget(attempt, session)),
+        budgets=fields.get("budgets") or (),
+        workflow=(fields.get("plan") or {}).get("workflow", ""),
+        timezone=(fields.get("plan") or {}).get("timezone", "UTC"),
         project=attempt.project,
         agents=fields.get("agents") or {},
         workers=fields.get("workers") or {},
@@ -91,14 +93,6 @@ def _repair(fields: dict[str, JSON], agent: dict[str, JSON]) -> int:
     """How often an answer that does not fit is given back: the task's word, else the agent's, else twice."""
     said: int = fields["repair"] if "repair" in fields else agent.get("repair", 2)
     return said
-
-
-def _own_budget(attempt: Attempt, session: JSON) -> tuple[dict[str, JSON], ...]:
-    """What the task's own `budget:` allows; it starts anew with each series of attempts, whatever the run has spent."""
-    if not attempt.node.budget:
-        return ()
-    name = f"{attempt.run_id}/agent/{'@' + word_of(session) if session else attempt.key}"
-    return ({"name": name, "streams": name, **attempt.node.budget},)
 
 
 def _text(value: JSON) -> str | None:

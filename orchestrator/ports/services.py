@@ -210,8 +210,10 @@ class AgentCall:
     worker: dict[str, JSON] | None = None
     """The definition of the agent's `worker`: provider, model_name, auth, base_config, cost_metrics."""
     budgets: tuple[dict[str, JSON], ...] = ()
-    """The budgets this call draws on, outermost first: {name, cost, currency, tokens, turns, allow_unpriced}. One name is one
-    pot for the whole process; what conversations whose stream begins with `streams` (default: this run's) spent before counts.
+    """The budgets this call draws on, outermost first: {name, cost, currency, tokens, turns, time (seconds), cost_per_day,
+    tokens_per_day, on_exceeded, allow_unpriced}. One name is one pot for the whole process; what conversations whose stream
+    begins with `streams` (default: this run's) spent before counts, with `task` only what was asked for that task. `day` names
+    what shares the limits of a calendar day in `timezone`; `answers` are what people said, by the key of the question.
     """
     project: Path | None = None
     """Where paths in `files` start, and which they may not leave."""
@@ -221,6 +223,10 @@ class AgentCall:
     """All workers of the plan."""
     context: ToolContext | None = None
     """What its tools may reach; None: it has none."""
+    workflow: str = ""
+    """Whose run it is: its path."""
+    timezone: str = "UTC"
+    """Of that workflow: when its days begin."""
     depth: int = 0
     """How many agents stand between this one and the task."""
 
@@ -243,6 +249,8 @@ class AgentAnswer:
     turns: int = 1
     finish: str = "stop"
     """`length` if the answer was cut at `max_tokens`."""
+    wrapped_up: bool = False
+    """A budget had room for one last turn only."""
     agent: str = ""
     """Who answered: another one than was asked if the conversation was handed over."""
 

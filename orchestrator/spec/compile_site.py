@@ -131,13 +131,8 @@ class SiteLowering:
 
     def not_yet(self) -> tuple[str, ...]:
         """One line for each thing that the file uses and this version cannot run."""
-        workflow = self._workflow
         used = {name: self.agents[name] for name in sorted(self._used_agents) if name in self.agents}
-        workers = {name: compile_values.worker(worker) for name, worker in workflow.workers.items()}
-        for what, path in (
-            *compile_later.of_agents(used, workers),
-            *compile_later.of_budgets(workflow.data, workflow.analysis),
-        ):
+        for what, path in compile_later.of_agents(used):
             self.later(what, path)
         theirs = [line for child in self.children.values() for line in child.not_yet]
         return tuple(dict.fromkeys([*self._later, *theirs]))

@@ -27,6 +27,7 @@ PROMISED = {
     "ai_response_received": ("response_data", "tokens_used", "cost"),
     "ai_processing_step": ("step_name", "details"),
     "ai_loop_error_occurred": ("error_type", "error_message"),
+    "budget_threshold_reached": ("budget", "limit", "percent", "used", "most"),
     "ai_loop.session_started": (),
     "ai_loop.session_ended": (),
     "ai_loop.message.ai_chunk_received": (),

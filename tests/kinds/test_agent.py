@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import pytest
 
-from orchestrator.core.plan import Node
 from orchestrator.ports.services import AgentAnswer, AgentCall
 from tests.kinds.conformance import KindConformance, World
 
@@ -86,12 +85,14 @@ async def test_a_worker_that_is_not_active_is_never_asked(
     assert sessions.calls == []
 
 
-async def test_the_tasks_own_budget_is_innermost(world: World, sessions: ScriptedSessions) -> None:
-    outer = {"name": "run", "cost": 5.0}
-    node = Node(id="t", verb="agent", budget={"cost": 1.0})
-    await world.succeed("agent", {**FIELDS, "budgets": [outer]}, node=node)
-    name = "r1/agent/r1:t:1"
-    assert sessions.calls[0].budgets == (outer, {"name": name, "streams": name, "cost": 1.0})
+async def test_the_budgets_around_the_task_and_its_calendar_are_passed_on(
+    world: World, sessions: ScriptedSessions
+) -> None:
+    budgets = ({"name": "run", "cost": 5.0}, {"name": "task t of run r1", "cost": 1.0})
+    plan = {"workflow": "workflows/x.yaml", "timezone": "Europe/Rome"}
+    await world.succeed("agent", {**FIELDS, "budgets": budgets, "plan": plan})
+    (call,) = sessions.calls
+    assert (call.budgets, call.workflow, call.timezone) == (budgets, "workflows/x.yaml", "Europe/Rome")
 
 
 async def test_an_agent_that_is_not_declared_is_invalid_input(world: World) -> None:

@@ -235,17 +235,7 @@ def test_a_plan_knows_the_rest_of_the_file() -> None:
             "agents: {w: {model: embedded/writer, resident: {prompt: x}}}\ntasks: {t: {agent: w, prompt: x}}",
             "`resident` of agent `w`",
         ),
-        ("budget: {cost: $1, on_exceeded: ask}\ntasks: {t: {set: 1}}", "`on_exceeded: ask` in the budget of the run"),
-        ("tasks: {t: {foreach: [1], set: 1, total_budget: {cost: $1}}}", "`total_budget`"),
-        ("tasks: {t: {run: x, budget: {time: 1m}}}", "`budget` of anything but"),
         ("tasks: {t: {ask: 'Go?', remind: 1h}}", "`remind`"),
-        (
-            (
-                "workers: {f: {provider: local, model_name: m, rate_limits: {max_requests_per_day: 3}}}\n"
-                "agents: {w: {worker: f}}\ntasks: {t: {agent: w, prompt: x}}"
-            ),
-            "`rate_limits` of worker `f`",
-        ),
     ],
 )
 def test_what_a_later_version_does_is_named_with_its_place(text: str, word: str) -> None:

@@ -1,0 +1,77 @@
+"""A worker's key is found where `auth` says, its state told in four words, and its value never put into a text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.ai.pool import ProviderPool
+from orchestrator.errors import CredentialsError
+from orchestrator.ports.secret_source import Secret
+from orchestrator.workers.keys import KeyRing, key_status
+
+KEY = "sk-worker-key-0123456789"
+
+
+def worker(**auth: Any) -> dict[str, Any]:
+    return {"provider": "openai", "model_name": "m", **({"auth": auth} if auth else {})}
+
+
+@pytest.mark.parametrize(
+    ("definition", "environ", "status"),
+    [
+        (worker(), {"OPENAI_API_KEY": KEY}, "Found"),
+        (worker(), {}, "Not Found"),
+        (worker(env_var="MINE"), {"MINE": KEY}, "Found"),
+        (worker(env_var="MINE"), {"OPENAI_API_KEY": KEY}, "Not Found"),
+        (worker(inline=KEY), {}, "Found"),
+        (worker(none=True), {}, "Not Configured"),
+        ({**worker(), "auth": "none"}, {}, "Not Configured"),
+        (worker(config_path="key"), {}, "Found"),
+        (worker(config_path="open"), {}, "Error"),
+        (worker(config_path="lost"), {}, "Not Found"),
+        (worker(vault="secret/x"), {}, "Not Configured"),
+        ({"provider": "google"}, {"GEMINI_API_KEY": KEY}, "Found"),
+        ({"provider": "embedded"}, {}, "Not Configured"),
+        ({"provider": "local"}, {}, "Not Configured"),
+        ({"provider": "nobody"}, {}, "Error"),
+    ],
+)
+def test_the_state_of_a_key_is_one_of_four_words_and_never_the_key(
+    tmp_path: Path, definition: dict[str, Any], environ: dict[str, str], status: str
+) -> None:
+    for name, mode in (("key", 0o600), ("open", 0o644)):
+        (tmp_path / name).write_text(KEY)
+        (tmp_path / name).chmod(mode)
+    told, detail = key_status(definition, environ, tmp_path)
+    assert told == status
+    assert KEY not in detail
+
+
+def test_a_key_is_looked_for_once_and_anew_when_a_run_starts(tmp_path: Path) -> None:
+    kept = tmp_path / "key"
+    kept.write_text(KEY)
+    kept.chmod(0o600)
+    ring = KeyRing({}, tmp_path)
+    definition = worker(config_path="key")
+    assert ring.key(definition) == Secret("openai key", KEY)
+    kept.write_text(KEY + "-next")
+    assert ring.key(definition) == Secret("openai key", KEY)
+    assert ring.key(definition, fresh=True) == Secret("openai key", KEY + "-next")
+    kept.unlink()
+    with pytest.raises(CredentialsError, match="there is no file key"):
+        ring.key(definition, fresh=True)
+
+
+def test_a_provider_is_given_the_key_and_two_workers_with_one_key_share_its_connections(tmp_path: Path) -> None:
+    pool = ProviderPool({"OPENAI_API_KEY": "sk-another-one"}, keys=KeyRing({}, tmp_path))
+    options = pool.options({**worker(inline=KEY), "definition_id": "a"})
+    assert pool.key("openai", options) == Secret("openai key", KEY)
+    assert options == pool.options({**worker(inline=KEY), "definition_id": "b"})
+    assert options != pool.options(worker(inline=KEY + "-other"))
+    keyless = pool.options(worker(none=True))
+    assert pool.key("openai", keyless) is None
+    pool.provider("openai").check("m", keyless)
+    assert KEY not in repr(options)

@@ -65,9 +65,10 @@ def _others(schema: dict[str, JSON], arguments: dict[str, JSON]) -> list[str]:
     from jsonschema import Draft202012Validator, SchemaError  # heavy: only for schemas beyond our own words
 
     try:
-        return [f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(arguments)]
+        Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         raise TaskError("tool", f"the tool's own schema is no JSON Schema: {error.message}") from error
+    return [f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(arguments)]
 
 
 KIND = ToolKind()

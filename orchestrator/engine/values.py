@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from orchestrator.core.events import Blob, Value
-from orchestrator.core.expressions import MISSING
+from orchestrator.core.expressions import MISSING, LimitError
 from orchestrator.core.plan import Plan
 from orchestrator.core.run_state import ITEM_FAILED, ITEM_OK, RUN, RunState, ScopeInstance
 from orchestrator.core.status import SUCCEEDED, TASK_WORDS
@@ -114,6 +114,20 @@ class Values:
             self._cache.popitem(last=False)
         return value
 
+    def _whole(self, task: int) -> JSON:
+        """The value as others may use it. Raises LimitError for one of which only head and tail were kept."""
+        stored = self.state.values[task]
+        if isinstance(stored, Blob) and self.state.nodes[task].verb == "run":
+            meta = load(self.journal, self.state.metas.get(task)) or {}
+            if meta.get("value_shortened"):
+                raise LimitError(
+                    f"`{self.state.name(task)}` printed more than is kept as a value",
+                    0,
+                    0,
+                    "let it write a file, or one JSON value to $WHISPER_OUTPUT; `tasks.ID.stdout` is its beginning and end",
+                )
+        return self.of(task)
+
     def or_null(self, task: int) -> JSON:
         """The value of a task for people: null where there is none."""
         return _null_if_missing(self.of(task))
@@ -193,7 +207,7 @@ class Values:
         task = self.task(base, instance)
         if task is not None:
             if not attribute:
-                return self.of(task)
+                return self._whole(task)
             return self._fact(task, attribute) if self.state.nodes[task].verb == "each" else MISSING
         if attribute:
             return MISSING

@@ -50,7 +50,11 @@ class RunKind(WaitingKind):
         result = await _run(attempt, argv, env)
         if result.exit_code != 0:
             raise exit_error(result)
-        return Succeeded(value=_value(attempt, result, output_file), meta=meta_of(result))
+        value, meta = _value(attempt, result, output_file), meta_of(result)
+        if result.stdout_truncated and isinstance(value, str) and not output_file.exists():
+            # Good for people to look at; whoever refers to it must not take it for the whole.
+            meta["value_shortened"] = True
+        return Succeeded(value=value, meta=meta)
 
 
 async def _run(attempt: Attempt, argv: list[str], env: dict[str, str]) -> ProcessResult:

@@ -239,6 +239,9 @@ def test_a_rerun_keeps_what_stays_valid(project: Project) -> None:
     assert project.call("rerun", "--from", "b").json == {"b": "b"}
     assert project.call("rerun", "--from", "b", "--with", "latest").json == {"b": "new"}
     assert "has no task `c`" in project.call("rerun", "--from", "c", expect=2).err
+    runs = len(project.call("runs", "--json").json["runs"])
+    assert "nothing failed in run" in project.call("rerun", "--failed").err
+    assert len(project.call("runs", "--json").json["runs"]) == runs
     assert "different things" in project.call("rerun", "--from", "b", "--failed", expect=2).err
 
 

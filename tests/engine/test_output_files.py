@@ -41,3 +41,18 @@ async def test_a_file_that_is_not_there_or_outside_is_an_invalid_output(run: Any
     assert {failure["type"] for failure in failures.values()} == {"invalid_output"}
     assert "No such file" in failures["gone"]["message"]
     assert "outside" in failures["outside"]["message"]
+
+
+async def test_output_too_long_to_keep_is_not_used_as_if_it_were_whole(run: Any) -> None:
+    text = """
+        name: t
+        tasks:
+          long: {run: 'head -c 9000000 /dev/zero | tr "\\0" x'}
+          used: {set: "${{ long }}", on_error: continue}
+          seen: {set: "${{ tasks.long.stdout | length }}"}
+    """
+    result = await run(text)
+    assert result.tasks["long"].status == "succeeded"
+    assert result.tasks["used"].failure is not None
+    assert "more than is kept" in result.tasks["used"].failure["message"]
+    assert result.tasks["seen"].status == "succeeded"

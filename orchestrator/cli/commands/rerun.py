@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from orchestrator.cli import formats
 from orchestrator.cli.command import RUN, TASK, Command
+from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.options import driving_options
 from orchestrator.cli.session import current
 from orchestrator.cli.taping import Taping, taping_of_run
@@ -16,6 +18,10 @@ from orchestrator.errors import NotFoundError, UsageError
 if TYPE_CHECKING:
     from orchestrator import RunView
     from orchestrator.core.plan import Plan
+
+
+_AGAIN: Final = frozenset({"failed", "warned", "blocked", "cancelled", "unknown"})
+"""What `--failed` would do again: whatever did not come to a value, or to a skip."""
 
 
 @click.command(cls=Command)
@@ -45,6 +51,9 @@ def command(run: str, from_task: str | None, failed: bool, version: str, pairs: 
         raise UsageError("`--from` and `--failed` say different things", help="give one of them")
     with session.reading() as engine:
         view = engine.inspect(engine.find_run(run))
+    if failed and view.status in ("succeeded", "warned") and not any(task.status in _AGAIN for task in view.tasks):
+        session.err.line(f"nothing failed in run {formats.short(view.run_id)}: there is nothing to do again")
+        return ExitCode.OK
     project = session.project()
     from orchestrator.cli.running import foreground, load_quickly
 

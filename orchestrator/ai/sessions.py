@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from orchestrator.ai.accounts import budget_answers, with_own_budget
 from orchestrator.ai.attachments import attachments
@@ -158,6 +159,10 @@ class AgentSessions:
             )
             for limits in call.budgets
         )
+
+    async def free_at(self, worker: Mapping[str, Any]) -> float | None:
+        """When the limits of a worker have room again (epoch seconds); None if they do now."""
+        return await self._factory.gate.free_at(worker)
 
     async def close(self) -> None:
         await self.manager.cleanup()

@@ -30,6 +30,15 @@ class Workers(DeclaredSource):
         for name, operation in OPERATIONS.items()
     )
 
+    async def open(self, context: ToolContext, wanted: Sequence[str]) -> list[Tool]:
+        """As every source. Raises TaskError `denied` for a tool that is named and not allowed."""
+        for name in wanted:
+            operation = OPERATIONS.get(name.removeprefix(f"{PREFIX}."))
+            if operation is not None and operation.changes and not _allowed(name, context):
+                help = f"a person writes it: `permissions: {{allow: [{name}]}}`"
+                raise TaskError("denied", f"`{name}` changes workers, and the agent is not allowed to", help=help)
+        return await super().open(context, wanted)
+
     async def opened(self, context: ToolContext, chosen: Sequence[Declaration]) -> list[Tool]:
         operations = context.services.workers
         if operations is None:

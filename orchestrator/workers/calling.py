@@ -6,7 +6,7 @@ So every call is journaled, priced, limited and counted like an agent's. `Sessio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -39,9 +39,9 @@ TASK: Final = "prompt"
 PROMPT_MAX: Final = 10 * 1024 * 1024
 """Bytes of a prompt."""
 
-CheckLimits = Callable[[WorkerDefinition], float | None]
-"""Whether the worker's windows have room: None, or the epoch second from which they will. Only a look; the gate in the loop
-reserves."""
+CheckLimits = Callable[[Mapping[str, Any]], Awaitable[float | None]]
+"""Whether the windows of a worker (as a plan has it) have room: None, or the epoch second from which they will. Only a look,
+`RateGate.free_at`; the gate in the loop reserves."""
 
 
 class StatelessResult(NamedTuple):
@@ -152,7 +152,7 @@ class Caller:
             raise WorkerInternalError("this manager has nobody to ask models", help="give it `sessions`")
         who = f"worker {definition.definition_id!r}"
         if self._check_limits is not None:
-            at = await asyncio.to_thread(self._check_limits, definition)
+            at = await self._check_limits(definition.as_worker())
             if at is not None:
                 raise WorkerRateLimitedError(
                     f"the limits of {who} are used up", retry_at=at, help="wait, or raise `rate_limits`"

@@ -84,13 +84,12 @@ def change(project: Path, definition_id: str, changes: Mapping[str, Any]) -> Pat
 def withdraw(project: Path, definition_id: str) -> Path:
     """Take a worker out of the file that declares it; a file that holds nothing else goes. Raises as `change`."""
     place = _known(project, definition_id)
-    whole = place.document.data if len(place.keys) == 1 else None
-    if whole is not None and len(whole) == 1 and "#" not in place.document.text:
-        _write(Edited(place.path, None))
-        return place.path
     text = _without_lines(place, place.keys)
     wanted = _with(place.document.data, place.keys, None)
     by_hand = f"remove `{definition_id}`"
+    if not text.strip():
+        _write(Edited(place.path, None))
+        return place.path
     if not wanted:
         raise _by_hand(place, by_hand)
     document = _read_back(place, text, wanted, by_hand, own_comments=True)
@@ -147,15 +146,15 @@ def _changed(place: _Place, name: str, value: Any) -> str:
         return _added(place, name, value)
     from orchestrator.spec.positions import content_start
 
-    start, end = content_start(text, node), node.end
-    old = text[start:end]
-    if "\n" in old.rstrip():
-        if "#" in old:
-            raise _by_hand(place, f"set `{name}: {flow(value)}`")
-        tail = old[len(old.rstrip()) :]
-        start = len(text[:start].rstrip())  # onto the key's own line
-        return f"{text[:start]} {flow(value)}{tail}{text[end:]}"
-    return text[:start] + flow(value) + text[end:]
+    start, end = content_start(text, node), len(text[: node.end].rstrip())
+    if document.line(path) == text[:end].count("\n") + 1:
+        return text[:start] + flow(value) + text[node.end :]
+    # It goes over several lines; its new value stands on the key's own.
+    line_end = text.find("\n", end)
+    above = len(text[:start].rstrip())
+    if "#" in text[above : line_end if line_end >= 0 else None]:
+        raise _by_hand(place, f"set `{name}: {flow(value)}`")
+    return f"{text[:above]} {flow(value)}{text[end:]}"
 
 
 def _added(place: _Place, name: str, value: Any) -> str:

@@ -224,7 +224,11 @@ async def test_a_single_call_gives_the_answer_and_its_record(tmp_path: Path) -> 
 async def test_each_refusal_of_a_single_call_has_its_own_error_in_the_promised_order(tmp_path: Path) -> None:
     house = House(tmp_path, "unsaid")
     keyless = {"auth": {"env_var": "NO_SUCH_KEY"}}
-    full = {"check_limits": lambda definition: 1_900_000_100.0}
+
+    async def full_until(worker: Any) -> float:
+        return 1_900_000_100.0
+
+    full = {"check_limits": full_until}
 
     async def fails(
         error: type[Exception], *definitions: Any, prompt: str = "Hi", who: str = "fast", **more: Any

@@ -166,12 +166,14 @@ def worker_manager(engine: Engine, sessions: Sessions | None = None) -> WorkerMa
     from orchestrator.workers.declared import project_manager
 
     adapters = engine.adapters
+    asked = sessions or engine.services.sessions
     return project_manager(
         adapters.project.root,
         state=adapters.state,
         journal=engine.journal,
-        sessions=sessions or engine.services.sessions,
+        sessions=asked,
         environ=adapters.environ,
+        check_limits=asked.free_at if isinstance(asked, LazySessions) else None,
         now=engine.clock.now,
     )
 

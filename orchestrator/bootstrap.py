@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -19,8 +20,8 @@ from orchestrator.host.clock import SystemClock
 from orchestrator.host.project import Project, find_project, open_state
 from orchestrator.ports.clock import Clock
 from orchestrator.ports.journal import Journal
-from orchestrator.ports.secret_source import Secret
 from orchestrator.ports.meters import Meters
+from orchestrator.ports.secret_source import Secret
 from orchestrator.ports.services import Services
 from orchestrator.ports.task_kind import TaskKind
 from orchestrator.registry import find
@@ -30,8 +31,10 @@ from orchestrator.workers.lazy import LazyWorkers
 if TYPE_CHECKING:
     from orchestrator.ai.tapes import TapePlayer, TapeRecorder
     from orchestrator.ai.tapes.place import Surroundings
+    from orchestrator.engine.running import RunHandle
     from orchestrator.ports.chat_model import ChatModelError
     from orchestrator.ports.services import Sessions
+    from orchestrator.ports.tool import Toolbox
     from orchestrator.ports.workers import WorkerOperations
     from orchestrator.stores._verify import Finding
     from orchestrator.workers.manager import WorkerManager
@@ -96,6 +99,14 @@ class ExecutionEngine(Engine):
             tape.around = _tape_surroundings(self)
         self._temporary = folder if journal is not None and state is None else None
 
+    async def resume(self, run_id: str, *, park: bool = True) -> RunHandle:
+        """As `Engine.resume`; a replay passes over what its conversations have on record."""
+        handle = await super().resume(run_id, park=park)
+        if self.tape is not None and self.tape.replaying:
+            for stream in _conversations(self.journal, run_id):
+                self.tape.catch_up(stream)
+        return handle
+
     async def close(self) -> None:
         """As `Engine.close`; a state folder that only served a journal in memory goes as well."""
         await super().close()
@@ -144,7 +155,6 @@ def find_kind(verb: str) -> TaskKind:
 def _services(engine: Engine, settings: Mapping[str, Any], keys: KeyRing, tape: EngineTape | None) -> Services:
     from orchestrator.host.http import HttpxHttp
     from orchestrator.host.processes import ReapedProcesses
-    from orchestrator.tools._toolbox import DiscoveredTools
 
     adapters = engine.adapters
     sessions = LazySessions(lambda: _sessions(engine, keys, tape))
@@ -153,7 +163,7 @@ def _services(engine: Engine, settings: Mapping[str, Any], keys: KeyRing, tape: 
         http=HttpxHttp(allow_private=tuple((settings.get("http") or {}).get("allow_private") or ())),
         runs=ChildRuns(engine),
         sessions=sessions,
-        tools=DiscoveredTools(),
+        tools=_tools(tape),
         workers=LazyWorkers(lambda: _worker_operations(engine, sessions)),
     )
 
@@ -184,6 +194,16 @@ def _worker_operations(engine: Engine, sessions: Sessions) -> WorkerOperations:
     return ManagedOperations(lambda: worker_manager(engine, sessions), engine.journal)
 
 
+def _tools(tape: EngineTape | None) -> Toolbox:
+    from orchestrator.tools._toolbox import DiscoveredTools
+
+    if tape is None:
+        return DiscoveredTools()
+    from orchestrator.ai.tapes.tools import taped_tools
+
+    return taped_tools(DiscoveredTools(), tape)
+
+
 def _sessions(engine: Engine, keys: KeyRing, tape: EngineTape | None) -> Sessions:
     from orchestrator.ai.factory import AILoopFactory
     from orchestrator.ai.sessions import AgentSessions, tools_of_call
@@ -199,6 +219,7 @@ def _sessions(engine: Engine, keys: KeyRing, tape: EngineTape | None) -> Session
         environ=engine.adapters.environ,
         keys=keys,
         tape=tape,
+        meters=_meters(engine, replaying=tape is not None and tape.replaying),
         delegates=lambda run_id: DelegateManager(engine.manager_of(run_id)),
         **{"clock": engine.clock, **played},
     )
@@ -206,27 +227,6 @@ def _sessions(engine: Engine, keys: KeyRing, tape: EngineTape | None) -> Session
     return VirtualSessions(sessions) if played else sessions
 
 
-def _tape_note(tape: EngineTape, project: Project) -> dict[str, str]:
-    """As it stands with each run: the file below the project where it can be, so that a moved project finds it."""
-    path = tape.path.resolve()
-    inside = path.is_relative_to(project.root.resolve())
-    file = path.relative_to(project.root.resolve()).as_posix() if inside else str(path)
-    return {"mode": "replay" if tape.replaying else "record", "file": file}
-
-
-def _tape_surroundings(engine: Engine) -> Surroundings:
-    from orchestrator.ai.record import read_session
-    from orchestrator.ai.tapes.place import Surroundings
-    from orchestrator.core.events import Failure
-
-        meters=_meters(engine, replaying=tape is not None and tape.replaying),
-    def caller_of(run_id: str) -> tuple[str, str] | None:
-        handle = engine.driving(run_id)
-        start = handle.state.start if handle is not None else None
-        return (start.parent, str(start.trigger.get("task", ""))) if start is not None and start.parent else None
-
-    def path_of(run_id: str) -> str:
-        called = caller_of(run_id)
 def _meters(engine: Engine, *, replaying: bool) -> Callable[[], Meters]:
     """What rate limits and days' budgets are counted on. A replay asks nobody and draws on nothing that is shared."""
 
@@ -242,6 +242,41 @@ def _meters(engine: Engine, *, replaying: bool) -> Callable[[], Meters]:
     return opened
 
 
+def _tape_note(tape: EngineTape, project: Project) -> dict[str, str]:
+    """As it stands with each run: the file below the project where it can be, so that a moved project finds it."""
+    path = tape.path.resolve()
+    inside = path.is_relative_to(project.root.resolve())
+    file = path.relative_to(project.root.resolve()).as_posix() if inside else str(path)
+    return {"mode": "replay" if tape.replaying else "record", "file": file}
+
+
+def _conversations(journal: Journal, run_id: str) -> list[str]:
+    """The streams of a run's conversations, and of those it called."""
+    own = [row.stream for row in journal.rows(prefix=f"{run_id}/agent/", limit=1_000_000)]
+    called = [row.stream for row in journal.rows(parent=run_id, limit=1_000_000) if "/" not in row.stream]
+    return own + [stream for child in called for stream in _conversations(journal, child)]
+
+
+def _tape_surroundings(engine: Engine) -> Surroundings:
+    from orchestrator.ai.record import read_session
+    from orchestrator.ai.tapes.place import Surroundings
+    from orchestrator.core.events import Failure
+    from orchestrator.core.messages import ToolCall, ToolResult
+    from orchestrator.engine.fold import started_event
+
+    callers: dict[str, tuple[str, str] | None] = {}
+
+    def caller_of(run_id: str) -> tuple[str, str] | None:
+        """(run, task) that called it."""
+        if run_id not in callers:
+            row = engine.journal.row(run_id) if run_id else None
+            start = started_event(engine.journal, run_id) if row is not None else None
+            called = start is not None and start.parent
+            callers[run_id] = (start.parent, str(start.trigger.get("task", ""))) if start and called else None
+        return callers[run_id]
+
+    def path_of(run_id: str) -> str:
+        called = caller_of(run_id)
         return "" if called is None else "/".join(filter(None, (path_of(called[0]), called[1])))
 
     def settled(stream: str) -> int:
@@ -254,7 +289,16 @@ def _meters(engine: Engine, *, replaying: bool) -> Callable[[], Meters]:
         if (handle := engine.driving(run_id)) is not None:
             handle.cancel(by="the replay", reason=error.message, failure=Failure(error.type, error.message, error.help))
 
-    return Surroundings(path_of=path_of, settled=settled, missed=missed)
+    def tools_done(stream: str) -> list[tuple[str, Any]]:
+        session = read_session(engine.journal, stream)
+        parts = [part for message in session.messages for part in message.parts]
+        calls = {part.id: part for part in parts if isinstance(part, ToolCall)}
+        results = [part for part in parts if isinstance(part, ToolResult)]
+        results += session.exchange.results if session.exchange is not None else ()
+        found = [calls[result.call_id] for result in results if result.call_id in calls]
+        return [(call.name, json.loads(call.arguments)) for call in found]
+
+    return Surroundings(path_of=path_of, settled=settled, tools_done=tools_done, missed=missed)
 
 
 def _check_agents(plan: Plan, environ: Mapping[str, str], keys: KeyRing) -> tuple[Secret, ...]:

@@ -40,6 +40,8 @@ from orchestrator.workers.gate import NoRoom
 
 __all__ = ["Drive", "Surroundings"]
 
+AT_ONCE_S: Final = 0.02
+"""A preparation that takes longer waits for somebody: what is noted by then is committed first."""
 LOOK_S: Final = 0.25
 """How often a held or silent loop looks whether it may go on or should stop."""
 
@@ -163,6 +165,7 @@ class Drive:
     async def _prepare(self) -> Input:
         exchange, around = self.exchange, self._around
         while await self._must_hold():
+            await self._record.commit()
             await self._until_changed(LOOK_S)
         if (reason := self._stop_reason()) is not None:
             return StopRequested(self._partial, reason)
@@ -199,6 +202,8 @@ class Drive:
             return await preparing
         work = asyncio.create_task(preparing, name="request prepared")
         try:
+            if not (await asyncio.wait([work], timeout=AT_ONCE_S))[0]:
+                await self._record.commit()
             while not work.done():
                 self._changed.clear()
                 changed = asyncio.create_task(self._changed.wait(), name="loop changed")

@@ -164,8 +164,11 @@ class Preparation:
         if self._around.model.synthetic:
             return 0
         provider, model = parse_model(self._exchange.terms.model)
+        prices = self._around.prices
+        if prices.at_hand:
+            return prices.cost(provider, model, usage)
         # The public list takes 0.2 s to import the first time.
-        return await asyncio.to_thread(self._around.prices.cost, provider, model, usage)
+        return await asyncio.to_thread(prices.cost, provider, model, usage)
 
     # Budgets
 

@@ -26,6 +26,11 @@ class PriceBook:
         if strange := [name for name in metrics if name not in _NAMES]:
             raise UsageError(f"unknown price `{strange[0]}` in `cost_metrics`", help=f"there are: {', '.join(_NAMES)}")
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether `cost` answers at once; else it reads the public list first, and should be called off the loop."""
+        return _list_was_read or (self._input is not None and self._output is not None)
+
     def cost(self, provider: str, model: str, usage: Usage) -> int | None:
         """None if the price is unknown. The first look at the public list imports it (0.2 s): call it off the loop."""
         if self._input is not None and self._output is not None:
@@ -47,7 +52,11 @@ def _per_token(metrics: Mapping[str, Any], what: str) -> Decimal | None:
     return None
 
 
+_list_was_read = False
+
+
 def _listed(provider: str, model: str, usage: Usage) -> int | None:
+    global _list_was_read
     from genai_prices import Usage as ListedUsage
     from genai_prices import calc_price
 
@@ -60,3 +69,5 @@ def _listed(provider: str, model: str, usage: Usage) -> int | None:
         return money(calc_price(listed, model, provider_id=provider).total_price)
     except LookupError:
         return None
+    finally:
+        _list_was_read = True

@@ -61,7 +61,8 @@ def chat_request(
 
 
 def _loaded(message: Message, blob: Callable[[str], bytes]) -> Message:
-    if not any(isinstance(part, (Image, File)) and part.digest for part in message.parts):
+    # Only a user's message holds files.
+    if message.role != "user" or not any(isinstance(part, (Image, File)) and part.digest for part in message.parts):
         return message
     return Message(message.role, tuple(_loaded_part(part, blob) for part in message.parts))
 
@@ -86,7 +87,7 @@ def input_tokens_bound(request: ChatRequest) -> int:
 def _part_bound(part: AnyPart) -> int:
     match part:
         case Text(text):
-            return len(text.encode())
+            return len(text) if text.isascii() else len(text.encode())
         case Image():
             return IMAGE_TOKENS
         case File():

@@ -63,7 +63,8 @@ class ToolCalls:
             asyncio.create_task(self._make(call, fit), name=f"tool {call.name}"): call for call, fit in calls.items()
         }
         parked = await self._results(running)
-        await self._record.commit()
+        if parked or self._stopped():
+            await self._record.commit()
         if parked and not self._stopped() and self._exchange.open:
             order = [call.id for call in calls]
             raise min(parked, key=lambda one: order.index(one.call.id)).needed
@@ -93,7 +94,9 @@ class ToolCalls:
                 for task in [task for task in running if task in done]:
                     del running[task]
                     self._take(task.result(), parked)
-                await self._record.commit()
+                if running:
+                    # The last result goes with what the loop does next, in one commit.
+                    await self._record.commit()
                 if watch in done:
                     self._changed.clear()
                     watch = asyncio.create_task(self._changed.wait(), name="loop changed")

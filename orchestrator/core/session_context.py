@@ -27,15 +27,19 @@ def size(messages: Sequence[Message]) -> int:
 def _part_size(part: AnyPart) -> int:
     match part:
         case Text(text):
-            return len(text.encode())
+            return _bytes(text)
         case ToolCall(_, name, arguments):
-            return len(name) + len(arguments.encode())
+            return len(name) + _bytes(arguments)
         case ToolResult(_, name, content):
-            return len(name) + len(content.encode())
+            return len(name) + _bytes(content)
         case Image():
             return IMAGE_BYTES
         case File():
             return len(part.data) or FILE_BYTES
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def oldest(context: Sequence[Message], prompt: int, keep: int, most: int | None = None) -> tuple[int, ...]:

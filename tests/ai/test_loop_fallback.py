@@ -125,9 +125,7 @@ async def test_where_every_model_fails_the_last_failure_is_told() -> None:
 
 async def test_asked_again_after_a_failure_it_begins_with_its_own_model() -> None:
     b = ScriptedModel(ChatModelError("overloaded", "B is full"))
-    world, loop = with_fallback(
-        DOWN, "M.", b=b, config={"retries": 0}, fallback={"models": ["scripted/b"], "cooldown": 0}
-    )
+    _, loop = with_fallback(DOWN, "M.", b=b, config={"retries": 0}, fallback={"models": ["scripted/b"], "cooldown": 0})
     with pytest.raises(TaskError):
         await loop.ask("?", key="k")
     assert (await loop.ask("?", key="k")).model == "scripted/m"

@@ -139,13 +139,17 @@ async def test_killed_while_it_sums_up_it_goes_on_with_that() -> None:
 
     from ai.test_loop import _as_after_a_kill
 
-    gate = asyncio.Event()
-    world = World("0", "1", TOO_LONG, Turn(text="In short.", gate=gate), "In short, again.", "Answer.")
+    summing = asyncio.Event()
+
+    def silent(request: ChatRequest) -> Turn:
+        summing.set()
+        return Turn(text="In short.", gate=asyncio.Event())
+
+    world = World("0", "1", TOO_LONG, silent, "In short, again.", "Answer.")
     loop = world.loop(config={"on_overflow": "summarise"})
     await talk(world, loop, 2)
     asked = asyncio.create_task(loop.ask("?", key="k"))
-    while len(world.model.requests) < 4:
-        await asyncio.sleep(0)
+    await summing.wait()
     world.journal = _as_after_a_kill(world.journal)
     asked.cancel()
     await asyncio.gather(asked, return_exceptions=True)

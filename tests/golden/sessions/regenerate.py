@@ -1,9 +1,9 @@
 """Records conversations' golden journals: `PYTHONPATH=tests python tests/golden/sessions/regenerate.py [--fold] [NAME…]`.
 
 Only on purpose. What an older engine wrote of a conversation is read for ever, and means what it meant. So an existing journal
-is never recorded over because a test fails; a new kind of event gets a new conversation here. `NAME.journal` holds the batches as they stand in a
-journal, `NAME.json` what they fold to; `--fold` writes only the second. Those of `FIRST` were recorded by the first engine that
-had conversations.
+is never recorded over because a test fails; a new kind of event gets a new conversation here. `NAME.journal` holds the batches
+as they stand in a journal, `NAME.json` what they fold to; `--fold` writes only the second. Those of `FIRST` were recorded by the
+first engine that had conversations.
 """
 
 from __future__ import annotations

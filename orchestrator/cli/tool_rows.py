@@ -169,9 +169,9 @@ def _configured(row: Row, settings: Mapping[str, JSON]) -> list[str]:
 def _by_itself(name: str, effect: str, source: str = "") -> str:
     """What becomes of a call that no pattern fits."""
     if effect == UNKNOWN:
-        return "asks, unless it only reads"
+        return "runs if it only reads, else as others"
     free = effect == "pure" or name.startswith(("memory.", "workers.")) or source in ("agent", "hand-off")
-    return "runs" if free else "asks"
+    return "runs" if free else "asks at a terminal, else denied"
 
 
 def _joined(said: list[str], last: str) -> str:

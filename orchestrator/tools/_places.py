@@ -76,7 +76,7 @@ class Places:
         return near if near.count("..") <= 3 and (self.cwd / near).resolve() == real else str(real)
 
     def named(self) -> str:
-        return ", ".join(self.shown(root.path) for root in self.roots)
+        return ", ".join(f"`{self.shown(root.path)}`" for root in self.roots)
 
 
 def is_hidden_name(name: str) -> bool:

@@ -94,7 +94,7 @@ class FileTools(DeclaredSource):
 
     async def opened(self, context: ToolContext, chosen: Sequence[Declaration]) -> list[Tool]:
         places = await asyncio.to_thread(places_of, context)
-        where = f"Folders it may use: {places.named()}."
+        where = f"It may use these folders: {places.named()}"
         return [one.tool(context, _run_of(one.name, places, context), note=where) for one in chosen]
 
 

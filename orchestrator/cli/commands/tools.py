@@ -67,7 +67,9 @@ def list_tools(what: str | None, opens: bool, as_json: bool) -> None:
         print_json(session.out, "tools/1", {"agents": agents, "sandbox": _sandbox(settings)})
         return
     for name, rows in listed.items():
-        _show_agent(session, name, rows, settings)
+        _show_agent(session, name, rows)
+        if not opens and any(row.name == "shell" for row in rows):
+            session.out.line(f"  sandbox of shell: {_sandbox(settings)}")
 
 
 @command.command(name="pin")
@@ -106,13 +108,11 @@ def _show_arguments(session: Session, row: Row) -> None:
     session.out.write(table(session.out, [f"{row.name}", "type", "what it is"], cells))
 
 
-def _show_agent(session: Session, name: str, rows: list[Row], settings: Mapping[str, JSON]) -> None:
+def _show_agent(session: Session, name: str, rows: list[Row]) -> None:
     session.out.line(f"{name}: {len(rows)} tool{'' if len(rows) == 1 else 's'}" if rows else f"{name}: no tools")
-    cells = [[f"  {row.name}", row.source, row.effect, row.permission, row.description] for row in rows]
+    cells = [[row.name, row.source, row.effect, row.permission, row.description] for row in rows]
     if cells:
-        session.out.write(table(session.out, ["  tool", "source", "effect", "a call", "what it does"], cells))
-    if any(row.name == "shell" for row in rows):
-        session.out.line(f"  sandbox of shell: {_sandbox(settings)}")
+        session.out.write(table(session.out, ["tool", "source", "effect", "a call", "what it does"], cells))
 
 
 def _sandbox(settings: Mapping[str, JSON]) -> str:

@@ -47,10 +47,12 @@ def acquire_client() -> AsyncClient:
 def new_client(transport: AsyncBaseTransport | None = None) -> AsyncClient:
     from httpx2 import AsyncClient, Limits, Timeout
 
+    from orchestrator.providers._bounds import bounded
+
     return AsyncClient(
         limits=Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=32),
         timeout=Timeout(**_TIMEOUT),
-        event_hooks={"request": [_own_timeout], "response": [_note]},
+        event_hooks={"request": [_own_terms], "response": [_note, bounded]},
         transport=transport,
     )
 
@@ -82,9 +84,10 @@ async def _note(response: Response) -> None:
         responses.append(response)
 
 
-async def _own_timeout(request: Request) -> None:
-    """SDKs bring limits of their own, each another."""
+async def _own_terms(request: Request) -> None:
+    """SDKs bring limits of their own, each another. Nothing packed is asked for: its size could not be known."""
     request.extensions = {**request.extensions, "timeout": dict(_TIMEOUT)}
+    request.headers["accept-encoding"] = "identity"
 
 
 async def release_client() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import email.utils
+import gzip
 import logging
 import time
 import traceback
@@ -23,7 +24,7 @@ from orchestrator import registry
 from orchestrator.ai.answer import Answer
 from orchestrator.core.messages import Usage
 from orchestrator.ports.chat_model import ChatModelError, ProviderOptions, ToolSpec
-from orchestrator.providers import _connections
+from orchestrator.providers import _bounds, _connections
 
 KEY = "sk-canary-0123456789abcdef"
 MUL = ToolSpec(name="mul", description="", parameters={"type": "object", "properties": {}})
@@ -202,6 +203,42 @@ class WireConformance(ProviderConformance):
             assert isinstance(got, ChatModelError)
             assert (got.type, "longer than" in got.message) == ("invalid_output", True)
             await asyncio.wait_for(wire.hung_up.wait(), 5)
+
+    async def test_a_line_without_an_end_is_cut_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(_bounds, "LINE_MAX", 300_000)
+        async with self.served(Reply(events=[b"data: {"], endless=b"x" * 65_536)) as (stage, wire):
+            got = await outcome(stage)
+            assert isinstance(got, ChatModelError)
+            assert (got.type, "larger than" in got.message) == ("outage", True)
+            await asyncio.wait_for(wire.hung_up.wait(), 5)
+
+    @pytest.mark.parametrize("status", [200, 500])
+    async def test_what_unpacks_to_far_too_much_is_not_unpacked(self, status: int) -> None:
+        bomb = gzip.compress(bytes(400 * 1024 * 1024), 1)
+        assert len(bomb) > _bounds.PACKED_MAX
+        reply = Reply(status=status, body=bomb, headers={"content-encoding": "gzip"})
+        async with self.served(reply) as (stage, wire):
+            got = await outcome(stage)
+        assert isinstance(got, ChatModelError)
+        assert got.type == "outage"
+        assert wire.received[0].headers["accept-encoding"] == "identity"
+
+    @pytest.mark.parametrize("status", [301, 302, 307, 308])
+    async def test_neither_key_nor_prompt_follows_a_redirect(self, status: int) -> None:
+        async with wire_server(self.vendor.scenes["text"]) as elsewhere:
+            there = Reply(status=status, headers={"location": elsewhere.url + "/elsewhere"})
+            async with self.served(there) as (stage, wire):
+                got = await outcome(stage)
+        assert isinstance(got, ChatModelError)
+        assert (got.type, "redirect" in got.message) == ("outage", True)
+        assert len(wire.received) == 1
+        assert elsewhere.received == []
+
+    async def test_the_key_is_in_no_log_of_an_answer(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        async with self.set_scene("text") as stage:
+            await answer(stage)
+        assert KEY not in caplog.text + "".join(repr(record.args) for record in caplog.records)
 
     # Every byte
 

@@ -112,10 +112,19 @@ class Performer:
         """One attempt; only cancellation comes out as an exception."""
         node = self._values.state.nodes[task]
         try:
-            async with self._place(node.verb):
+            place = self._place(node.verb)
+            if waits := place.locked():
+                self._say_waits(task, "a free place: so many are at work already (`limits:` in the configuration)")
+            async with place:
+                if waits:
+                    self._say_waits(task, None)
                 return await self._perform(task, number, node)
         except Exception as error:  # noqa: BLE001  whatever a kind raises is that task's failure, not the run's
             return self._failed(task, number, error)
+
+    def _say_waits(self, task: int, what: str | None) -> None:
+        """Begun as far as the journal goes, and yet nothing happens."""
+        self._around.publish("waits", {"task": self._values.state.name(task), "for": what})
 
     def _place(self, verb: str) -> asyncio.Semaphore:
         if verb in PROCESS_VERBS:
@@ -212,7 +221,9 @@ class Performer:
 
     def _key(self, task: int, name: str, node: Node) -> str:
         """The same for every attempt of a series. A child run that failed has ended: another try is another child."""
-        calls = node.verb == "workflow" or (node.verb == "tool" and node.fields["name"] in self._values.state.plan.children)
+        calls = node.verb == "workflow" or (
+            node.verb == "tool" and node.fields["name"] in self._values.state.plan.children
+        )
         failures = self._values.state.failures.get(task, 0) if calls else 0
         return f"{self._around.run_id}:{name}" + (f"\n{failures}" if failures else "")
 

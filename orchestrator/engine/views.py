@@ -10,6 +10,7 @@ journal's event number; None for what is not journaled) and, where it concerns a
     task_chunk      text, model                                                   not journaled
     task_tool       name, arguments                                               not journaled
     task_progress   anything a kind says                                          not journaled
+    task_waits      for (what it waits for before it really begins; None: it waits no more)   not journaled
     task_succeeded  duration, cost, usage, summary (a short line), reused (None|cache|run id), synthetic, by
     task_retrying   attempt, of, failure {type, message, help}, retry_at
     task_failed     failure, forgiven (bool), status (failed|warned), duration, tail (last lines of its output)

@@ -527,3 +527,23 @@ async def test_an_engine_that_closes_leaves_its_runs_resumable(plan: Callable[..
     (project / "gate").touch()
     async with ExecutionEngine(project, journal=journal) as engine:
         assert (await (await engine.resume(run_id)).wait()).status == "succeeded"
+
+
+async def test_what_waits_for_a_free_place_says_so(plan: Callable[..., Plan], project: Path) -> None:
+    text = """
+        name: t
+        tasks:
+          before: {run: 'until [ -e watched ]; do sleep 0.02; done'}
+          each: {after: before, foreach: [1, 2], max_parallel: 2, run: 'until [ -e gate ]; do sleep 0.02; done'}
+    """
+    settings = {"limits": {"processes": 1}}
+    async with ExecutionEngine(project, journal=MemoryJournal(), settings=settings) as engine:
+        handle = await engine.start(plan(text))
+        waits: list[tuple[str, bool]] = []
+        async for event in handle.watch():
+            (project / "watched").touch()
+            if event["type"] == "task_waits":
+                waits.append((event["task"], event["for"] is not None))
+                (project / "gate").touch()
+        assert (await handle.wait()).status == "succeeded"
+    assert waits == [("each[1]", True), ("each[1]", False)]

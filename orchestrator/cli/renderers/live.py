@@ -166,11 +166,14 @@ class LiveRenderer:
         name = clean_line(line.name)
         clock = formats.duration(max(now - line.started_at, 0.0)) if line.started_at is not None else ""
         row = f"{_padded(name, 14 - 2 * line.depth)} {_progress(line):<5} {clock:>7}  {self._doing(line, now)}"
-        return indent + icon(self.screen, line.status) + " " + cut(row.rstrip(), width - len(indent) - 2)
+        status = "waiting" if line.waits_for else line.status
+        return indent + icon(self.screen, status) + " " + cut(row.rstrip(), width - len(indent) - 2)
 
     def _doing(self, line: TaskLine, now: float) -> str:
         if line.status == "asked" and line.question is not None:
             return f"asks: {clean_line(str(line.question.get('question', '')))}"
+        if line.waits_for:
+            return f"waits for {line.waits_for}"
         if line.status in ("parked", "unknown"):
             return f"waits: {line.reason}"
         if line.status == "sleeping" and line.until is not None:

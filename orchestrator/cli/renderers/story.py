@@ -43,6 +43,8 @@ class TaskLine:
     tool: str = ""
     tool_at: float | None = None
     until: float | None = None
+    waits_for: str = ""
+    """What it waits for before it really begins, though it counts as running."""
     reason: str = ""
     question: Event | None = None
     answered: bool = False
@@ -184,7 +186,7 @@ class Story:
 
     def _on_task_started(self, event: Event) -> None:
         line = self._goes_on(event, "running")
-        line.goes_on, line.answered = line.answered, False
+        line.goes_on, line.answered, line.waits_for = line.answered, False, ""
         line.attempt = event.get("attempt", 1)
         line.of = event.get("of", 1)
         line.detail = clean_line(str(event.get("detail") or ""))
@@ -220,6 +222,9 @@ class Story:
         line = self.task(event["task"])
         line.tool = " ".join([*said_by(event), tool_text(event.get("name", ""), event.get("arguments"))])
         line.tool_at = event.get("at")
+
+    def _on_task_waits(self, event: Event) -> None:
+        self.task(event["task"]).waits_for = clean_line(str(event.get("for") or ""))
 
     def _on_task_progress(self, event: Event) -> None:
         text = event.get("text") or event.get("message")

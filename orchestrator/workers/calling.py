@@ -155,7 +155,9 @@ class Caller:
             at = await self._check_limits(definition.as_worker())
             if at is not None:
                 raise WorkerRateLimitedError(
-                    f"the limits of {who} are used up", retry_at=at, help="wait, or raise `rate_limits`"
+                    f"the limits of {who} are used up for another {max(at - self._now(), 0.0):.0f} s",
+                    retry_at=at,
+                    help="wait, or raise its `rate_limits`",
                 )
         status, where = await asyncio.to_thread(key_status, definition.as_worker(), self._environ, self._project)
         needed = definition.auth is not None and definition.auth.method != "none"

@@ -99,6 +99,14 @@ def test_a_worker_without_its_key_is_not_asked(project: Project) -> None:
     assert "LIVE_KEY" in ran.err
 
 
+def test_a_limit_holds_from_one_process_to_the_next_and_says_how_long(project: Project) -> None:
+    project.call("workers", "update", "quick", "rate_limits={max_requests_per_minute: 1}")
+    project.call("workers", "run", "quick", "A note on bridges")
+    ran = project.call("workers", "run", "quick", "A note on bridges", expect=6)
+    assert "limits of worker 'quick' are used up for another" in ran.err
+    assert len(project.call("workers", "performance", "quick", "--json").json["records"]) == 1
+
+
 def test_a_worker_is_added_changed_and_removed_in_files(project: Project) -> None:
     project.call(
         "workers", "add", "new", "ollama/qwen3:8b", "capabilities=[code, prose]", "rate_limits={max_tokens_per_day: 1M}"
@@ -163,3 +171,16 @@ def test_since_takes_durations_dates_and_instants() -> None:
     assert instant_of("1m") == pytest.approx(time.time() - 60, abs=5)
     with pytest.raises(UsageError):
         instant_of("24")
+
+
+def test_a_worker_that_only_agents_tools_ask_counts_as_used(project: Project) -> None:
+    flow = """
+    name: supervised
+    workers: {notes: {provider: embedded, model_name: writer, interaction_models: both}}
+    agents: {lead: {model: embedded/tool-caller, tools: [TOOLS]}}
+    tasks: {a: {agent: lead, prompt: Say what there is}}
+    """
+    used = project.write("used", flow.replace("TOOLS", "'workers.*'"))
+    unused = project.write("unused", flow.replace("TOOLS", "'files.*'"))
+    assert "WF505" not in project.call("validate", used).out
+    assert "WF505" in project.call("validate", unused).out

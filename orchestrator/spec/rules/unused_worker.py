@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from fnmatch import fnmatchcase
+from typing import Any, Final
 
 from orchestrator.spec.diagnostics import Diagnostic
 from orchestrator.spec.rules._agents import declared
@@ -34,6 +35,8 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
         return
     inline = [context.said(site).get("agent") for site in context.sites]
     agents = [*context.workflow.agents.values(), *(one for one in inline if isinstance(one, dict))]
+    if any(_chooses_workers(agent) for agent in agents):
+        return
     used = {str(agent.get("worker")) for agent in agents}
     # A mistyped name is one mistake, not two: what it may have meant counts as used.
     used |= {
@@ -42,3 +45,9 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
     for name in declared(context, "workers"):
         if name not in used:
             yield context.finding(CODE, SEVERITY, f"worker `{name}` is never used", context.key(("workers", name)))
+
+
+def _chooses_workers(agent: dict[str, Any]) -> bool:
+    """It asks workers by its tools, whichever it likes."""
+    tools = agent.get("tools")
+    return any(fnmatchcase("workers.run", str(one)) for one in (tools if isinstance(tools, list) else ()))

@@ -101,6 +101,11 @@ def map_reduce(project: Project) -> None:
     assert outputs["findings"] == ["tides", "harbour", "forecast"]
     assert outputs["words"] > 80
     assert len(outputs["report"]) > 40
+    capped = (project.folder / "workflows" / "map-reduce.yaml").read_text().replace("tokens: 50k", "tokens: 1k")
+    (project.folder / "workflows" / "capped.yaml").write_text(capped)
+    told = project.run("capped", expect=6).told
+    assert "this request may use up to" in told, "the cap refuses a request before it is sent"
+    assert "of 1000 are left" in told
 
 
 def evaluator_optimizer(project: Project) -> None:
@@ -223,6 +228,17 @@ def translation_matrix(project: Project) -> None:
     assert again.told.count("reused from run") >= 4, "what worked is not done again"
 
 
+def inbox_triage(project: Project) -> None:
+    outputs = project.run("inbox-triage").outputs
+    assert outputs["team"] == "billing"
+    assert "refund" in outputs["answer"].lower()
+    spam = project.run("inbox-triage", "-p", "body=You won a prize, click here!")
+    assert spam.outputs == {"team": "spam", "answer": None}
+    project.run("inbox-triage", "-p", "sure_enough=2", expect=5)
+    edited = project.call("answer", "@last", "-p", "send=true", "-p", "text=It is on its way.")
+    assert edited.outputs["answer"] == "It is on its way."
+
+
 PROOFS: dict[str, Callable[[Project], None]] = {
     "quickstart.yaml": quickstart,
     "release-notes.yaml": release_notes,
@@ -239,6 +255,7 @@ PROOFS: dict[str, Callable[[Project], None]] = {
     "extract-validate.yaml": extract_validate,
     "daily-digest.yaml": daily_digest,
     "translation-matrix.yaml": translation_matrix,
+    "inbox-triage.yaml": inbox_triage,
 }
 
 

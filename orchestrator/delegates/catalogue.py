@@ -60,6 +60,12 @@ LOOP_REQUEST_PAUSE: Final = "ai_loop_request_pause"
 LOOP_REQUEST_STOP: Final = "ai_loop_request_stop"
 
 
+STEPS: Final = (
+    "tool_started", "tool", "tool_waits", "repair", "retry", "rate_limited", "breaker", "fallback", "overflow", "handoff",
+)  # fmt: skip
+"""What `step_name` of `ai_processing_step` may say."""
+
+
 def _engine(name: str, description: str, model: str, kind: EventKind = "notification") -> EventEntry:
     return EventEntry(name, kind, "engine", description, model)
 
@@ -83,7 +89,7 @@ _ENTRIES: Final = (
     _loop(LOOP_STOPPED, "an agent's loop finished or was stopped", "LoopStopped"),
     _loop(REQUEST_PREPARED, "a model request is about to be sent", "RequestPrepared"),
     _loop(RESPONSE_RECEIVED, "a model's whole answer is recorded", "ResponseReceived"),
-    _loop(PROCESSING_STEP, "a step inside a turn: a tool ran, an answer was repaired", "ProcessingStep"),
+    _loop(PROCESSING_STEP, "a step inside a turn: " + ", ".join(f"`{name}`" for name in STEPS), "ProcessingStep"),
     _loop(LOOP_ERROR, "a model call or a turn failed", "LoopErrorOccurred"),
     _loop(
         BUDGET_REACHED, "80 % of a budget's limit is used up, or all of it; told once each", "BudgetThresholdReached"

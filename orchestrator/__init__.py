@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from orchestrator.bootstrap import ExecutionEngine as ExecutionEngine
     from orchestrator.bootstrap import verify as verify
+    from orchestrator.bootstrap import worker_manager as worker_manager
     from orchestrator.core.plan import Plan as Plan
     from orchestrator.delegates.catalogue import catalogue as catalogue
     from orchestrator.delegates.loading import attach_delegate as attach_delegate
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from orchestrator.spec.load import load_workflow as load_workflow
     from orchestrator.spec.plan_cache import load_plan as load_plan
     from orchestrator.spec.validate import validate as validate
+    from orchestrator.workers.manager import WorkerManager as WorkerManager
 
 _WHERE = {
     "DelegateContext": "ports.delegate",
@@ -66,6 +68,7 @@ _WHERE = {
     "TaskView": "engine.views",
     "UsageError": "errors",
     "WhisperFlowError": "errors",
+    "WorkerManager": "workers.manager",
     "Workflow": "spec.load",
     "attach_delegate": "delegates.loading",
     "catalogue": "delegates.catalogue",
@@ -76,6 +79,7 @@ _WHERE = {
     "load_workflow": "spec.load",
     "validate": "spec.validate",
     "verify": "bootstrap",
+    "worker_manager": "bootstrap",
 }
 
 __all__ = ["__version__", *_WHERE]

@@ -29,6 +29,8 @@ from orchestrator.workers.performance import SPAWNED, STATELESS, LlmMetrics, Per
 
 ROWS_MAX: Final = 10_000_000
 AGENT: Final = "/agent/"
+ANSWER_S: Final = 3600.0
+"""An answer that nobody drives for so long, in no run, will not come: its process was killed."""
 CURRENCY: Final = "USD"
 """Of records from before it was kept."""
 
@@ -61,11 +63,11 @@ class Conversations:
         row = self._journal.row(run_id) if self._journal is not None else None
         return row.workflow if row is not None else ""
 
-    def instances(self) -> Iterator[WorkerInstance]:
+    def instances(self, now: float) -> Iterator[WorkerInstance]:
         """Every conversation on a worker, the newest first."""
         for conversation in self.all():
             assert self._journal is not None
-            if (found := conversation_instance(self._journal, conversation)) is not None:
+            if (found := conversation_instance(self._journal, conversation, now)) is not None:
                 yield found
 
     def records(self) -> Iterator[PerformanceRecord]:
@@ -194,7 +196,12 @@ _OVER: Final[dict[str, InstanceStatus]] = {"failed": "retired_error", "cancelled
 _ENDED: Final = frozenset({"succeeded", "warned", "failed", "cancelled"})
 
 
-def conversation_instance(journal: Journal, conversation: Conversation) -> WorkerInstance | None:
+def _last_activity(conversation: Conversation) -> float:
+    sent = [call.sent_at for call in conversation.session.calls]
+    return max([conversation.row.started_at, *conversation.ended_at.values(), *sent])
+
+
+def conversation_instance(journal: Journal, conversation: Conversation, now: float) -> WorkerInstance | None:
     """The conversation as an instance of the worker it was last asked on; None if it was on none.
 
     Where its run is over, so is it.
@@ -207,15 +214,18 @@ def conversation_instance(journal: Journal, conversation: Conversation) -> Worke
     reason = ""
     if run is not None and run.status in _ENDED:
         status, reason = _OVER.get(run.status, "retired_completed"), f"its run has {run.status}"
-    elif instance_id(row.stream).startswith(STATELESS) and not exchange.open:
-        status, reason = ("retired_completed" if exchange.phase == "ended" else "retired_error"), "a single call"
+    elif run is None and not exchange.open:
+        # Of no run: a single call, or an instance of another process.
+        status, reason = ("retired_completed" if exchange.phase == "ended" else "retired_error"), "it was answered"
+    elif run is None and now - _last_activity(conversation) > ANSWER_S:
+        status, reason = "retired_error", "its process ended before the answer came"
     usage = [call.usage for call in session.calls if call.usage is not None]
     return WorkerInstance(
         instance_id=instance_id(row.stream),
         definition_id=exchange.terms.worker,
         status=status,
         created_at=row.started_at,
-        last_activity_at=max([row.started_at, *conversation.ended_at.values(), *(c.sent_at for c in session.calls)]),
+        last_activity_at=_last_activity(conversation),
         session_token_usage=TokenUsage(
             input=sum(one.input_tokens for one in usage), output=sum(one.output_tokens for one in usage)
         ),

@@ -195,7 +195,7 @@ class WorkerManager:
         try:
             return self._roster.get(instance_id)
         except WorkerNotFoundError:
-            for found in self._archive.conversations.instances():
+            for found in self._archive.conversations.instances(self._now()):
                 if found.instance_id == instance_id:
                     return found
             raise
@@ -206,7 +206,7 @@ class WorkerManager:
         known = {one.instance_id for one in self._roster.all()}
         others = [
             one
-            for one in self._archive.conversations.instances()
+            for one in self._archive.conversations.instances(self._now())
             if one.active and one.instance_id not in known and definition_id in (None, one.definition_id)
         ]
         return own + others

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -105,6 +106,21 @@ async def test_a_conversation_is_an_instance_as_long_as_its_run_lasts(tmp_path: 
     assert manager.list_active() == []
     over = manager.get_instance("r1/agent/r1:a")
     assert (over.status, over.retirement_reason) == ("retired_error", "its run has failed")
+
+
+async def test_an_answer_that_a_killed_process_owed_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    house = House(tmp_path, Turn(text="never", gate=gate))
+    other = asyncio.create_task(house.manager().execute_stateless_task("fast", "Hi"))
+    await house.model.asked.wait()
+    manager = house.manager()
+    assert [one.status for one in manager.list_active()] == ["busy"]
+    house.clock.time += 4000
+    assert manager.list_active() == []
+    other.cancel()
+    await asyncio.gather(other, return_exceptions=True)
+    (record,) = manager.get_performance_records()
+    assert (record.success, record.error_details) == (False, "stopped")
 
 
 async def test_replayed_work_stands_in_no_figure(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ class ToolKind(WaitingKind):
 
     async def perform(self, attempt: Attempt) -> Succeeded | Asking | Parked:
         name: str = attempt.fields["name"]
-        tool = await _opened(tool_context(attempt), name)
+        context = tool_context(attempt)
+        tool = await _opened(context, name)
         arguments: dict[str, JSON] = attempt.fields.get("args") or {}
         _check(tool, arguments)
         attempt.publish(
@@ -38,7 +39,11 @@ class ToolKind(WaitingKind):
             return asking(needed.question, attempt.now)
         except ChildParked as parked:
             return Parked(reason=parked.reason)
-        return Succeeded(value=Redactor(attempt.secrets).value(value), meta={"tool": name, "effect": tool.effect})
+        return Succeeded(
+            value=Redactor(attempt.secrets).value(value),
+            meta={"tool": name, "effect": tool.effect},
+            cost=sum(context.costs) if context.costs else None,
+        )
 
 
 async def _opened(context: ToolContext, name: str) -> Tool:

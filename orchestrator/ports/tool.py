@@ -105,6 +105,8 @@ class ToolContext:
     """`tools:` of the project's configuration: {files: {roots}, shell: {allow, sandbox}, http: {…}}."""
     call: AgentCall | None = None
     """The agent call they serve; None for the `tool:` verb."""
+    costs: list[float] = field(default_factory=list)
+    """What runs that its tools started have cost, in the run's currency; a tool adds to it when it is known."""
 
 
 class ToolSource(Protocol):

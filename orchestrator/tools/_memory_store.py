@@ -138,6 +138,8 @@ class MemoryStore:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(text.encode())
                 file.flush()
+                with suppress(FileNotFoundError):
+                    os.fchmod(descriptor, self.path.stat().st_mode & 0o777)
                 os.fsync(descriptor)
             Path(temporary).replace(self.path)
         except BaseException:

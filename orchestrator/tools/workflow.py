@@ -20,6 +20,7 @@ from orchestrator.tools._names import wire_name
 JSON = Any
 
 SUFFIXES: Final = (".yaml", ".yml")
+GOES_ON: Final = ("waiting", "paused", "running")
 
 
 class WorkflowTools:
@@ -45,6 +46,8 @@ def _tool(context: ToolContext, path: str) -> Tool:
         child = await context.services.runs.call(
             path, given, parent_run=context.run_id, key=f"{context.key}\n{call_id}", detach=False
         )
+        if child.cost is not None and child.status not in GOES_ON:
+            context.costs.append(child.cost)
         return _outcome(path, child)
 
     spec = ToolSpec(name=wire_name(PurePosixPath(path).stem), description=_description(face), parameters=schema(face))
@@ -64,7 +67,7 @@ def schema(face: WorkflowFace) -> dict[str, JSON]:
 def _outcome(path: str, child: ChildResult) -> JSON:
     if child.status in ("succeeded", "warned"):
         return child.outputs
-    if child.status in ("waiting", "paused", "running"):
+    if child.status in GOES_ON:
         raise ChildParked(f"run {child.run_id} of {path} is {child.status}")
     cause = (child.error or {}).get("message") or child.status
     help = f"whisper-flow show {child.run_id}"

@@ -45,6 +45,14 @@ async def test_a_child_run_is_named_by_the_call(world: ToolWorld) -> None:
 
 
 @pytest.mark.usefixtures("child")
+async def test_what_a_child_cost_is_told_to_whoever_called_it(world: ToolWorld) -> None:
+    costs: list[float] = []
+    world.runs.result = ChildResult(run_id="c9", status="succeeded", outputs=None, cost=0.25)
+    await world.call(CHILD, {"n": 1}, costs=costs)
+    assert costs == [0.25]
+
+
+@pytest.mark.usefixtures("child")
 @pytest.mark.parametrize("status", ["waiting", "paused", "running"])
 async def test_a_child_that_has_not_ended_parks_its_caller(world: ToolWorld, status: str) -> None:
     world.runs.result = ChildResult(run_id="c9", status=status, outputs=None)

@@ -285,3 +285,19 @@ async def test_a_workflow_called_as_a_tool_parks_the_agent_that_called_it(
     assert results(caller) == [('{"fine": true}', False)]
     assert len(caller.requests) == 2
     assert len(chief.requests) == (2 if inner else 0)
+
+
+async def test_a_program_that_may_run_only_once_runs_once_a_person_agrees(
+    house: House, engine: ExecutionEngine
+) -> None:
+    touch = ("shell", {"argv": ["sh", "-c", "echo x >> docs/log"]})
+    model = house.model(Turn(tool_calls=[touch]), "Done.")
+    handle = await engine.start(house.plan(flow("{ask: ['shell:argv=sh *']}", tools="[shell]")))
+    result = await handle.wait()
+    assert result.status == "waiting", result.failure
+    assert result.tasks["work"].question["show"]["effect"] == "at_most_once"  # type: ignore[index]
+    engine.answer(handle.run_id, "work", {"approve": True}, by="ada")
+    result = await (await engine.resume(handle.run_id)).wait()
+    assert result.status == "succeeded", result.failure
+    assert not results(model)[0][1], results(model)
+    assert (house.root / "docs" / "log").read_text() == "x\n"

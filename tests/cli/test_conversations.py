@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.cli.conftest import Project
+import subprocess
+
+import pytest
+
+from tests.cli.conftest import COMMAND, Project
 
 PAIR = """
 name: pair
@@ -52,3 +56,30 @@ def test_a_call_that_waits_is_listed_asked_about_and_answered_from_anywhere(proj
     assert answer["value"] == {"approve": False, "comment": "not today"}
     assert page["attempts"] == 1
     assert "not today" in project.call("show", "@last", "first").out
+
+
+@pytest.mark.parametrize("seconds", [0.25, 0.45, 0.6, 0.8])
+def test_an_answer_survives_the_death_of_whoever_goes_on_with_it(project: Project, seconds: float) -> None:
+    project.call("run", project.write("clerk", CLERK), "--progress", "none", expect=5)
+    project.call("answer", "@last", "--approve", "--no-resume")
+    driver = subprocess.Popen(
+        [*COMMAND, "resume", "@last", "--progress", "none"],
+        cwd=project.folder,
+        env=project.environ(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        driver.wait(seconds)
+    except subprocess.TimeoutExpired:
+        driver.kill()
+        driver.wait()
+    status = project.call("show", "@last", "--json").json["status"]
+    if status != "succeeded":
+        project.call("resume", "@last", "--progress", "none", "--no-ask")
+    page = project.call("show", "@last", "first", "--json").json
+    assert page["status"] == "succeeded"
+    assert [one["value"]["approve"] for one in page["answers"]] == [True]
+    assert (project.folder / "one.txt").read_text() == "Hello"
+    assert sum(talk["requests"] for talk in page["conversations"]) <= 3

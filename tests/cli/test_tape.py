@@ -92,10 +92,19 @@ def test_a_replay_gives_the_same_bytes_without_key_server_or_waiting(recorded: t
     assert "nothing was spent" in replayed.err
     runs = {run["replayed"]: run for run in project.call("runs", "--json").json["runs"]}
     assert runs[True]["cost"] == runs[False]["cost"] > 0, "it costs what it cost, and is marked"
-    assert runs[True]["duration"] < 1.0 < runs[False]["duration"], "the Retry-After second is not waited for again"
     tasks = [project.call("show", runs[way]["run_id"], "--json").json["tasks"] for way in (False, True)]
     assert [task["usage"] for task in tasks[0]] == [task["usage"] for task in tasks[1]]
     assert "replayed from tapes/three.jsonl" in project.call("show").out
+
+
+def test_what_was_waited_for_is_not_waited_for_again(recorded: tuple[Project, Any]) -> None:
+    project, live_run = recorded
+    path = project.folder / "tapes" / "three.jsonl"
+    tape = path.read_text()
+    assert '"retry_after": 1.0' in tape
+    # Nobody has a quarter of an hour to spare here: the command is given up after a minute.
+    path.write_text(tape.replace('"retry_after": 1.0', '"retry_after": 500.0'))
+    assert project.call("run", "workflows/three.yaml", "--replay", "tapes/three.jsonl").out == live_run.out
 
 
 def test_a_replay_tells_the_same_story(recorded: tuple[Project, Any]) -> None:
@@ -315,11 +324,3 @@ def test_a_replay_goes_on_only_as_a_replay(recorded: tuple[Project, Any]) -> Non
     (project.folder / "tapes" / "three.jsonl").rename(project.folder / "tapes" / "moved.jsonl")
     refused = project.call("answer", "@last", "sure", "--approve", expect=2)
     assert "which is not there any more" in refused.err
-
-
-def test_a_replay_is_quick(recorded: tuple[Project, Any]) -> None:
-    """Three agents, five answers: the engine's own time, not the models'."""
-    project, _ = recorded
-    project.call("run", "workflows/three.yaml", "--replay", "tapes/three.jsonl")
-    duration = project.call("runs", "--json").json["runs"][0]["duration"]
-    assert duration < 1.0, "a replay waits for nothing"

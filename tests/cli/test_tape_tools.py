@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from providers.wire_server import text_reply, tool_reply
+from providers.wire_server import error_reply, text_reply, tool_reply
 
 from tests.cli.conftest import Project
 from tests.cli.test_tape import Loopback, live
@@ -109,3 +109,59 @@ def test_a_workflow_as_a_tool_is_run_anew_and_its_models_are_played(project: Pro
     again = project.call("run", file, "--replay", "t.jsonl", "--strict-replay")
     assert again.out == first.out
     assert len(project.call("runs", "--children", "--json").json["runs"]) == 4
+
+
+FALLBACK = """\
+name: fallback
+agents:
+  writer:
+    model: openai/gpt-4.1
+    ai_config: {max_tokens: 50, retries: 0}
+    fallback: {models: [openai/gpt-4.1-mini], cooldown: 10m}
+tasks:
+  one: {agent: writer, prompt: One.}
+  two: {after: one, agent: writer, prompt: Two.}
+outputs: {one: '${{ one }}', two: '${{ two }}'}
+"""
+
+
+def test_a_fallback_is_taken_again_and_the_model_that_failed_is_left_alone_again(project: Project) -> None:
+    file = project.write("fallback", FALLBACK)
+    with Loopback(error_reply(500, "server_error", "broken"), text_reply("One.")) as wire:
+        first = project.call("run", file, "--record", "t.jsonl", env=live(wire))
+        models = [received.body["model"] for received in wire.received]
+    assert models == ["gpt-4.1", "gpt-4.1-mini", "gpt-4.1-mini"]
+    assert project.call("run", file, "--replay", "t.jsonl", "--strict-replay").out == first.out
+
+
+AGENTS = """\
+name: agents
+agents:
+  chief: {model: openai/gpt-4.1, ai_config: {max_tokens: 50}, sub_agents: [clerk]}
+  clerk: {model: openai/gpt-4.1-mini, ai_config: {max_tokens: 50}, description: Counts.}
+tasks: {ask: {agent: chief, prompt: How many?}}
+outputs: {said: '${{ ask }}'}
+"""
+
+
+def test_agents_asked_by_agents_are_replayed(project: Project) -> None:
+    file = project.write("agents", AGENTS)
+
+    def chief_or_clerk(received: Any) -> Any:
+        if received.body["model"] == "gpt-4.1-mini":
+            return text_reply("Three.")
+        if len(received.body["messages"]) > 1:
+            return text_reply("There are three.")
+        name = received.body["tools"][0]["function"]["name"]
+        properties = received.body["tools"][0]["function"]["parameters"]["required"]
+        arguments = json.dumps(dict.fromkeys(properties, "Count them."))
+        return tool_reply([("c1", name, [arguments]), ("c2", name, [arguments])])
+
+    with Loopback(chief_or_clerk) as wire:
+        first = project.call("run", file, "--record", "t.jsonl", env=live(wire))
+        assert len(wire.received) == 4
+    assert first.json == {"said": "There are three."}
+    replayed = project.call("run", file, "--replay", "t.jsonl", "--strict-replay")
+    assert replayed.out == first.out
+    entries = project.call("tape", "ls", "t.jsonl", "--json").json["entries"]
+    assert sorted(entry["agent"] for entry in entries) == ["chief", "chief", "clerk", "clerk"]

@@ -71,11 +71,19 @@ def _answer_flaws(entry: Entry) -> list[str]:
 
 def _secrets(entry: Entry, redactor: Redactor) -> list[str]:
     line = encode_line(entry.data)
-    found = [f"it holds {said}" for said in _secret_like(line.decode())]
-    whole = json.dumps([answer_text(entry), tool_calls(entry)]).encode()
+    whole = _whole_answer(entry)
+    found = [f"it holds {said}" for said in dict.fromkeys(_secret_like(line.decode()) + _secret_like(whole.decode()))]
     if redactor.bytes(line) != line or redactor.bytes(whole) != whole:
         found.append("it holds a key of this environment")
     return found
+
+
+def _whole_answer(entry: Entry) -> bytes:
+    """Its pieces joined: a secret may be spread over them. Nothing where they cannot be read, which is said elsewhere."""
+    try:
+        return json.dumps([answer_text(entry), tool_calls(entry)]).encode()
+    except TapeError:
+        return b""
 
 
 def _secret_like(text: str) -> list[str]:

@@ -74,6 +74,10 @@ class MaskedTool:
         self.spec = tool.spec
         self.effect = tool.effect
 
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else a tool offers (`needs_no_permission`) is offered as it is."""
+        return getattr(self._tool, name)
+
     async def call(self, arguments: dict[str, JSON], call_id: str) -> JSON:
         try:
             result = await self._tool.call(arguments, call_id)

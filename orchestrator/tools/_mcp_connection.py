@@ -10,6 +10,7 @@ The SDK's scopes must be left by the task that entered them, so each open line l
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -215,13 +216,11 @@ class _Line:
     async def open(self) -> None:
         """Raises whatever the SDK raises; `hang_up` must follow all the same."""
         server = self._server
+        # Over a second the first time: off the loop, and before a process is started for nothing.
+        transport = await asyncio.to_thread(importlib.import_module, "orchestrator.tools._mcp_transport")
         if server.url:
-            from orchestrator.tools._mcp_transport import refuse_metadata
-
-            await refuse_metadata(server.url)
+            await transport.refuse_metadata(server.url)
         else:
-            import mcp  # noqa: F401 - before a process is started for nothing
-
             self.process = await self._processes.open(
                 list(server.argv), env=server.env, cwd=server.cwd, secrets=self._secrets
             )

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import httpx2
+import mcp  # noqa: F401 - all of it, here and not on the loop
+from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
@@ -125,8 +127,6 @@ class _BoundedTransport(httpx2.AsyncHTTPTransport):
 @asynccontextmanager
 async def http_streams(url: str, headers: dict[str, str]) -> AsyncIterator[TransportStreams]:
     """Streamable HTTP. Redirects leave the server's own origin never; no proxy and no `.netrc` is asked."""
-    from mcp.client.streamable_http import streamable_http_client
-
     timeout = httpx2.Timeout(None, connect=CONNECT_S)
     async with (
         httpx2.AsyncClient(transport=_BoundedTransport(), headers=headers, timeout=timeout, trust_env=False) as client,

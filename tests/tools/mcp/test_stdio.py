@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -246,3 +248,19 @@ async def test_a_secret_in_its_descriptions_is_masked_before_they_are_pinned(scr
     tools = await scripted.open(secrets=(SECRET,))
     assert tools["play.echo"].spec.description == "Uses ***."
     assert SECRET not in (scripted.world.project / "config" / "mcp.lock.json").read_text()
+
+
+async def test_without_the_extra_the_error_names_it_and_nothing_is_started(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "orchestrator.tools._mcp_transport", None)
+    error = await scripted.fail("echo")
+    assert (error.type, error.message) == ("tool", "MCP server `play` needs the extra `mcp`")
+    assert error.help == "pip install 'whisper-flow[mcp]'"
+    assert scripted.starts == []
+
+
+def test_the_source_itself_imports_no_sdk() -> None:
+    program = "import sys, orchestrator.tools.mcp; print([m for m in ('mcp', 'anyio', 'httpx2', 'pydantic') if m in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"

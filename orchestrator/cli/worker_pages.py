@@ -117,12 +117,14 @@ def instance_table(out: Screen, instances: Iterable[WorkerInstance]) -> str:
 
 
 def record_table(out: Screen, records: Iterable[PerformanceRecord]) -> str:
+    from orchestrator.workers.performance import task_name
+
     head = ["task", "worker", "began", "took", "tokens", "cost", "", ""]
     rows, styles = [], []
     for one in records:
         rows.append(
             [
-                one.task_id,
+                task_name(one.task_id),
                 one.definition_id,
                 formats.instant(one.timestamp_start),
                 formats.duration(one.duration_ms / 1000),

@@ -12,7 +12,7 @@ import msgspec
 
 from orchestrator.workers.derived import Conversations
 from orchestrator.workers.errors import InvalidArgumentError
-from orchestrator.workers.performance import PerformanceRecord
+from orchestrator.workers.performance import PerformanceRecord, task_name
 
 Identity = tuple[str, str, float]
 
@@ -68,7 +68,7 @@ def passes(
     cost = record.cost_incurred
     return (
         definition_id in (None, record.definition_id)
-        and (task_id is None or record.task_id == task_id or record.task_id.endswith(f":{task_id}"))
+        and (task_id is None or _is_of(record, task_id))
         and instance_id in (None, record.instance_id)
         and success in (None, record.success)
         and (duration_ms_min is None or record.duration_ms >= duration_ms_min)
@@ -77,3 +77,8 @@ def passes(
         and (cost_max is None or (cost is not None and cost <= cost_max))
         and (since is None or record.timestamp_start >= since)
     )
+
+
+def _is_of(record: PerformanceRecord, task_id: str) -> bool:
+    whole = task_name(record.task_id)
+    return task_id in (record.task_id, whole) or whole.endswith(f":{task_id}")

@@ -103,6 +103,16 @@ def to_json(noun: msgspec.Struct) -> dict[str, Any]:
     return msgspec.json.decode(_PLAIN.encode(noun))  # type: ignore[no-any-return]
 
 
+def task_name(task_id: str) -> str:
+    """`RUN:TASK` of a piece of work, without what was asked on behalf of it (`/call/…`): items may have a slash in their key."""
+    depth = 0
+    for at, sign in enumerate(task_id):
+        depth += (sign == "[") - (sign == "]")
+        if sign == "/" and depth <= 0:
+            return task_id[:at]
+    return task_id
+
+
 def trimmed(text: str) -> str:
     return text if len(text) <= TEXT_MAX else f"{text[:TEXT_MAX]}…"
 

@@ -16,6 +16,7 @@ from orchestrator.core.budget import UNIT
 from orchestrator.core.session_state import Call, Exchange
 from orchestrator.ports.journal import Journal
 from orchestrator.workers.derived import AGENT, CURRENCY, Conversation, Conversations, is_unknown
+from orchestrator.workers.performance import task_name
 
 By = Literal["run", "workflow", "agent", "worker", "model", "day", "task"]
 GROUPS: Final[tuple[str, ...]] = get_args(By)
@@ -140,7 +141,7 @@ def _add(spent: Spent, paid: Paid) -> None:
 
 
 def _task(paid: Paid) -> str:
-    return paid.exchange.key.removeprefix(f"{paid.run}:")
+    return task_name(paid.exchange.key).removeprefix(f"{paid.run}:")
 
 
 _NAMES: Final[dict[str, Callable[[Paid], str]]] = {

@@ -19,6 +19,8 @@ from orchestrator.tools.workers import TOOLS
 from orchestrator.workers.definitions import PROTECTED
 from orchestrator.workers.errors import InvalidArgumentError, WorkerError, WorkerNotFoundError
 from orchestrator.workers.operations import ManagedOperations
+from orchestrator.workers.performance import task_name
+from orchestrator.workers.spending import spending
 
 
 def operations(house: House, *definitions: Any, **more: Any) -> ManagedOperations:
@@ -156,6 +158,8 @@ async def test_asking_a_worker_is_the_askers_to_pay_and_happens_once(tmp_path: P
     assert len(house.model.requests) == 1
     (row,) = house.journal.rows()
     assert row.stream.startswith("r1/agent/r1:t/call_1/stateless-")
+    assert [one.name for one in spending(house.journal, "task")] == ["(no workflow) t"]
+    assert len(house.manager().get_performance_records(task_id="t")) == 1
 
 
 async def test_the_askers_budget_holds_for_what_it_asks_of_workers(tmp_path: Path) -> None:
@@ -197,3 +201,8 @@ async def test_an_instance_is_spawned_asked_and_retired(tmp_path: Path) -> None:
     assert [one["status"] for one in await made.perform("instances", {})] == ["idle"]
     assert (await made.perform("retire", {"instance_id": instance, "reason": "done"}))["status"] == "retired_completed"
     assert (await made.perform("instance", {"instance_id": instance}))["session_token_usage"]["total"] == 30
+
+
+def test_a_task_keeps_the_slashes_of_its_items() -> None:
+    assert task_name("r1:build[a/b].code/call_1/stateless-x:prompt") == "r1:build[a/b].code"
+    assert task_name("stateless-x:prompt") == "stateless-x:prompt"

@@ -425,7 +425,19 @@ async def test_a_tape_that_is_there_is_recorded_over_only_by_force(tmp_path: Pat
         TapeRecorder(tmp_path / "t.jsonl", environ={})
     assert (tmp_path / "t.jsonl").read_bytes() == before
     TapeRecorder(tmp_path / "t.jsonl", environ={}, force=True).close()
-    assert read_tape(tmp_path / "t.jsonl").entries == []
+    assert (tmp_path / "t.jsonl").read_bytes() == before, "a run that did not get so far takes nothing away"
+    await record(tmp_path / "t.jsonl", "Ho.")
+    (entry,) = read_tape(tmp_path / "t.jsonl").entries
+    assert entry.data["events"][0]["text"] == "Ho."
+
+
+async def test_an_empty_tape_may_be_recorded_over_and_another_file_never(tmp_path: Path) -> None:
+    TapeRecorder(tmp_path / "t.jsonl", environ={}).close()
+    TapeRecorder(tmp_path / "t.jsonl", environ={}).close()
+    (tmp_path / "notes.md").write_text("# Mine\n")
+    with pytest.raises(TapeError, match=r"no line of a tape|no tape"):
+        TapeRecorder(tmp_path / "notes.md", environ={}, force=True)
+    assert (tmp_path / "notes.md").read_text() == "# Mine\n"
 
 
 def test_two_recorders_never_share_a_tape(tmp_path: Path) -> None:

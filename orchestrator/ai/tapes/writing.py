@@ -18,23 +18,27 @@ class TapeWriter:
     """Appends to one tape; a second writer of the same file is refused. Safe to call from several threads."""
 
     def __init__(self, path: Path, header: Header, *, go_on: bool = False, force: bool = False) -> None:
-        """`go_on`: append to what is there, without its torn last line; `force`: replace what is there.
+        """`go_on`: append to what is there, without its torn last line; `force`: replace what is there, once there is something
+        to replace it by. A tape without an entry may always be recorded over.
 
-        Raises UsageError if there is a tape already, WhisperFlowError if it cannot be written.
+        Raises UsageError if there is a tape already, TapeError for a file that is none, WhisperFlowError if it cannot be written.
         """
         self.path = path
+        self._header: bytes | None = None
+        """To be written, in place of what is there, before the first entry."""
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            exists = path.exists()
-            if exists and not go_on and not force:
+            exists = path.exists() and path.stat().st_size > 0
+            worth = exists and bool(parse_tape(path.read_bytes(), str(path)).entries)
+            if worth and not go_on and not force:
                 raise UsageError(f"there is a tape {path} already", help="`--force` records over it; or name another")
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise _unwritable(path, error) from error
         try:
             self._claim()
-            self.taken_over = self._begin(header, go_on=go_on and exists)
+            self.taken_over = self._begin(header, go_on=go_on and exists, later=worth)
         except BaseException:
             os.close(self._fd)
             raise
@@ -45,7 +49,7 @@ class TapeWriter:
         except OSError:
             raise UsageError(f"tape {self.path} is being recorded by another process") from None
 
-    def _begin(self, header: Header, *, go_on: bool) -> list[dict[str, Any]]:
+    def _begin(self, header: Header, *, go_on: bool, later: bool) -> list[dict[str, Any]]:
         """The entries that stand on the tape already."""
         if go_on and os.fstat(self._fd).st_size:
             data = self.path.read_bytes()
@@ -56,6 +60,9 @@ class TapeWriter:
                 os.write(self._fd, b"\n")
             os.fsync(self._fd)
             return [entry.data for entry in known.entries]
+        if later:
+            self._header = header.line()
+            return []
         os.ftruncate(self._fd, 0)
         self._write(header.line())
         folder = os.open(self.path.parent, os.O_RDONLY)
@@ -69,6 +76,9 @@ class TapeWriter:
         """Return once the entry is durable. Raises WhisperFlowError if it cannot be."""
         line = encode_line(entry)
         with self._lock:
+            if self._header is not None:
+                os.ftruncate(self._fd, 0)
+                line, self._header = self._header + line, None
             self._write(line)
 
     def _write(self, line: bytes) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from orchestrator.ai.ledger import PaidCall, conversation_calls
 from orchestrator.ai.record import read_session
+from orchestrator.core.budget import amount
+from orchestrator.core.session_state import usage_since_asked
 from orchestrator.ports.journal import Journal
 from orchestrator.ports.services import AgentCall
 
@@ -23,6 +25,17 @@ def inner_calls(journal: Journal | None, call: AgentCall, stream: str) -> list[P
     own = session.calls[session.exchanges[call.key].first_call - 1 :]
     since = own[0].sent_at if own else 0.0
     return [one for row in rows for one in conversation_calls(journal, row.stream) if one.sent_at >= since]
+
+
+def cost_so_far(journal: Journal | None, call: AgentCall, stream: str) -> float | None:
+    """What a call that waits has cost since it was last asked for, all agents behind it included; None if nothing is known."""
+    if journal is None or call.depth:
+        return None
+    session = read_session(journal, stream)
+    if call.key not in session.exchanges:
+        return None
+    _, cost, _ = usage_since_asked(session, call.key)
+    return with_inner({}, None if cost is None else amount(cost), inner_calls(journal, call, stream))[1]
 
 
 def with_inner(usage: dict[str, int], cost: float | None, calls: list[PaidCall]) -> tuple[dict[str, int], float | None]:

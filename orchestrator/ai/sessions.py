@@ -13,7 +13,7 @@ from orchestrator.ai.attachments import attachments
 from orchestrator.ai.config import AILoopConfig
 from orchestrator.ai.factory import AILoopFactory
 from orchestrator.ai.guarded import guarded
-from orchestrator.ai.inner_calls import inner_calls, meta_with_inner, with_inner
+from orchestrator.ai.inner_calls import cost_so_far, inner_calls, meta_with_inner, with_inner
 from orchestrator.ai.loop import AILoop, LoopAnswer
 from orchestrator.ai.manager import AILoopManager
 from orchestrator.ai.seats import Seat
@@ -23,7 +23,7 @@ from orchestrator.ai.transfers import TransferTool
 from orchestrator.core.budget import Account
 from orchestrator.errors import CredentialsError, NotFoundError, TaskError, UsageError
 from orchestrator.ports.services import AgentAnswer, AgentCall
-from orchestrator.ports.tool import Tool
+from orchestrator.ports.tool import ChildParked, PersonNeeded, Tool
 
 Tools = Callable[[AgentCall], Awaitable[Iterable[Tool]]]
 
@@ -107,6 +107,9 @@ class AgentSessions:
             answer = _agent_answer(await self._answer(loop, call))
         except TaskError as error:
             error.meta = meta_with_inner(error.meta, inner_calls(self._factory.journal, call, stream))
+            raise
+        except (PersonNeeded, ChildParked) as waits:
+            waits.cost = cost_so_far(self._factory.journal, call, stream)
             raise
         usage, cost = with_inner(answer.usage, answer.cost, inner_calls(self._factory.journal, call, stream))
         return replace(answer, usage=usage, cost=cost)

@@ -165,12 +165,13 @@ def _asked(state: RunState, given: AttemptAsked, now: float) -> list[AnyEvent]:
             given.expired_value,
             given.resumes,
             max(given.worked, 0.0),
+            given.cost,
         )
     ]
 
 
 def _parked(state: RunState, given: AttemptParked, now: float) -> list[AnyEvent]:
-    return [TaskParked(given.task, given.reason)] if _current(state, given.task, given.attempt) else []
+    return [TaskParked(given.task, given.reason, given.cost)] if _current(state, given.task, given.attempt) else []
 
 
 def _interrupted(state: RunState, given: AttemptInterrupted, now: float) -> list[AnyEvent]:

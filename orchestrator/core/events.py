@@ -159,11 +159,15 @@ class TaskAsked(Event, frozen=True, array_like=True, tag=13):
     """The name of the answer, if the attempt goes on with it; empty if the answer is the task's value."""
     worked: float = 0.0
     """Seconds that the attempt had worked when it asked; the time until the answer is nobody's."""
+    cost: float | None = None
+    """What it had cost until then; its result tells the whole again."""
 
 
 class TaskParked(Event, frozen=True, array_like=True, tag=14):
     task: int
     reason: str
+    cost: float | None = None
+    """As of TaskAsked."""
 
 
 class AttemptCut(Event, frozen=True, array_like=True, tag=15):

@@ -42,6 +42,7 @@ from orchestrator.core.events import (
 )
 from orchestrator.core.evolve_moves import (
     ImpossibleEventError,
+    add_cost,
     check,
     drop_attempt,
     forget_plans,
@@ -122,7 +123,7 @@ def _task_succeeded(state: RunState, event: TaskSucceeded) -> None:
     if event.meta is not None:
         state.metas[task] = event.meta
     if event.cost is not None:
-        state.costs[task] = state.costs.get(task, 0.0) + event.cost
+        add_cost(state, task, event.cost)
     if event.usage:
         state.usages[task] = event.usage
     if event.reused is not None:
@@ -145,7 +146,7 @@ def _task_failed(state: RunState, event: TaskFailed) -> None:
     if event.meta is not None:
         state.metas[task] = event.meta
     if event.cost is not None:
-        state.costs[task] = state.costs.get(task, 0.0) + event.cost
+        add_cost(state, task, event.cost)
     if event.by is not None:
         state.by[task] = event.by
     settle(state, task, status)
@@ -164,7 +165,7 @@ def _attempt_failed(state: RunState, event: AttemptFailed) -> None:
     state.failures[task] = state.failures.get(task, 0) + 1
     state.failed_with[task] = event.failure
     if event.cost is not None:
-        state.costs[task] = state.costs.get(task, 0.0) + event.cost
+        add_cost(state, task, event.cost)
     if event.meta is not None:
         state.metas[task] = event.meta
     set_timer(state, task, "retry", event.retry_at)
@@ -204,6 +205,14 @@ def _task_asked(state: RunState, event: TaskAsked) -> None:
         set_timer(state, event.task, "expire", event.expires_at)
     if event.resumes:
         state.worked[event.task] = state.worked.get(event.task, 0.0) + event.worked
+    _cost_so_far(state, event.task, event.cost)
+
+
+def _cost_so_far(state: RunState, task: int, cost: float | None) -> None:
+    """What an attempt that goes on later has cost until now."""
+    if cost is not None:
+        add_cost(state, task, cost)
+        state.cost_told[task] = cost
 
 
 def _task_answered(state: RunState, event: TaskAnswered) -> None:
@@ -222,6 +231,7 @@ def _task_parked(state: RunState, event: TaskParked) -> None:
     state.statuses[event.task] = check(state, event.task, "parked")
     leave_running(state, event.task, state.nodes[event.task])
     state.parked[event.task] = event.reason
+    _cost_so_far(state, event.task, event.cost)
 
 
 def _attempt_cut(state: RunState, event: AttemptCut) -> None:

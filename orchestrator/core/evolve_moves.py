@@ -39,6 +39,11 @@ def impossible(state: RunState, task: int, event: str) -> ImpossibleEventError:
     return ImpossibleEventError(f"task {task} `{state.name(task)}` is {word}: `{event}` cannot happen")
 
 
+def add_cost(state: RunState, task: int, cost: float) -> None:
+    """What an attempt cost, all of it; what was told of it when it asked is in there."""
+    state.costs[task] = state.costs.get(task, 0.0) + cost - state.cost_told.pop(task, 0.0)
+
+
 def leave_running(state: RunState, task: int, node: Node) -> None:
     if state.running.pop(task, RUN) is None and node.slot:
         state.slots -= 1

@@ -90,12 +90,15 @@ class AttemptAsked(Input, frozen=True):
     """The name of the answer with which the attempt goes on; empty if the answer is the task's value."""
     worked: float = 0.0
     """Seconds that the attempt worked before it asked."""
+    cost: float | None = None
+    """What it has cost so far; its result will tell the whole."""
 
 
 class AttemptParked(Input, frozen=True):
     task: int
     attempt: int
     reason: str
+    cost: float | None = None
 
 
 class AttemptEnded(Input, frozen=True):

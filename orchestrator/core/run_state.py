@@ -266,6 +266,8 @@ class RunState:
         self.because: dict[int, int] = {}
         self.metas: dict[int, Value] = {}
         self.costs: dict[int, float] = {}
+        self.cost_told: dict[int, float] = {}
+        """task → how much of its cost an attempt told that goes on: its result tells the whole again"""
         self.usages: dict[int, dict[str, int]] = {}
         self.reused: dict[int, str] = {}
         self.by: dict[int, str] = {}

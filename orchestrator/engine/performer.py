@@ -255,7 +255,7 @@ class Performer:
             case Asking():
                 return self._asked(task, number, outcome, attempt)
             case Parked():
-                return AttemptParked(task, number, outcome.reason)
+                return AttemptParked(task, number, outcome.reason, outcome.cost)
             case Ending():
                 return AttemptEnded(task, number, outcome.status, outcome.message)
 
@@ -274,7 +274,10 @@ class Performer:
         value = None if isinstance(outcome.on_expired, str) else self._store(outcome.on_expired)
         worked = max(self._now() - attempt.now, 0.0) if outcome.resumes else 0.0
         expires_at = None if outcome.expires_at is None else outcome.expires_at + worked
-        return AttemptAsked(task, number, self._store(question), expires_at, word, value, outcome.resumes or "", worked)
+        told = outcome.cost if outcome.resumes else None
+        return AttemptAsked(
+            task, number, self._store(question), expires_at, word, value, outcome.resumes or "", worked, told
+        )
 
     def _store(self, value: JSON) -> Value:
         return store(self._values.journal, self._around.redactor.value(value) if self._around.secrets else value)

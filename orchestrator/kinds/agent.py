@@ -7,6 +7,7 @@ conversation lives behind the `Sessions` port; its turns are recorded there.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.core.worker_choice import chosen_worker
@@ -29,9 +30,9 @@ class AgentKind(WaitingKind):
         try:
             answer = await attempt.services.sessions.run_turns(call)
         except PersonNeeded as needed:
-            return asking(needed.question, attempt.now)
+            return replace(asking(needed.question, attempt.now), cost=needed.cost)
         except ChildParked as parked:
-            return Parked(reason=parked.reason)
+            return Parked(reason=parked.reason, cost=parked.cost)
         return Succeeded(
             value=answer.value,
             meta={

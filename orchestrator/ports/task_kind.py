@@ -48,6 +48,8 @@ class Asking:
     """The answer is not the task's value: the same attempt is performed again with the answer under this key in
     `Attempt.answers`. No retry is counted. None: the answer is the value. `expires_at` then counts from `Attempt.now`; the
     engine puts it later by the time that the attempt worked until it asked."""
+    cost: float | None = None
+    """What the attempt has cost so far, if it `resumes`; its result tells the whole again."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +57,8 @@ class Parked:
     """The task waits for something that needs no process here (a child run that waits for a person)."""
 
     reason: str
+    cost: float | None = None
+    """What the attempt has cost so far; its result tells the whole again."""
 
 
 @dataclass(slots=True, kw_only=True)

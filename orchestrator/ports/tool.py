@@ -57,6 +57,9 @@ class Question:
 
 
 class PersonNeeded(Exception):  # noqa: N818  it is no error: the attempt goes on when somebody has answered
+    cost: float | None = None
+    """Out of `Sessions.run_turns`: what the agent has cost so far."""
+
     def __init__(self, question: Question) -> None:
         super().__init__(question.question)
         self.question = question
@@ -67,6 +70,9 @@ class ChildParked(Exception):  # noqa: N818  it is no error: the attempt goes on
 
     The run must have been started under a key whose first line is `ToolContext.key` (`f"{context.key}\\n{call_id}"`).
     """
+
+    cost: float | None = None
+    """As of PersonNeeded."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

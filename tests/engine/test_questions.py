@@ -360,3 +360,28 @@ async def test_a_driver_that_dies_at_any_commit_loses_no_answer(plan: Callable[.
         # Never forgotten once it was heard, and begun anew at most once for the one death.
         assert all(len(before) <= len(after) for before, after in itertools.pairwise(knew)), (dies_at, knew)
         assert len(knew) <= 4, (dies_at, knew)
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_what_an_attempt_cost_before_it_asked_is_told_at_once_and_once(
+    engine: ExecutionEngine, plan: Callable[..., Plan], answered: bool
+) -> None:
+    kind = interviewing(engine, question("a"), question("b"))
+    perform = kind.perform
+
+    async def dearly(attempt: Attempt) -> Any:
+        outcome = await perform(attempt)
+        outcome.cost = 1.0 + len(attempt.answers)  # all of it, each time
+        return outcome
+
+    kind.perform = dearly  # type: ignore[method-assign]
+    handle = await engine.start(plan(flow()))
+    assert (await handle.wait()).cost == 1.0
+    engine.answer(handle.run_id, "talk", {"name": "Ann"})
+    assert (await (await engine.resume(handle.run_id)).wait()).cost == 2.0
+    if answered:
+        engine.answer(handle.run_id, "talk", {"name": "Bob"})
+    else:
+        engine.cancel(handle.run_id)
+    result = await (await engine.resume(handle.run_id)).wait()
+    assert result.tasks["talk"].cost == result.cost == (3.0 if answered else 2.0)

@@ -32,6 +32,11 @@ class PaidCall(msgspec.Struct, frozen=True, kw_only=True):
     """None: nothing was paid, or the price or usage is unknown."""
     cost_counted: float
     charged: bool
+    currency: str = "USD"
+    synthetic: bool = False
+    """No AI model was asked: nothing was paid."""
+    last: bool = False
+    """A budget had room for this one only."""
 
     def shown(self) -> dict[str, Any]:
         return msgspec.to_builtins(self)  # type: ignore[no-any-return]
@@ -65,6 +70,9 @@ def conversation_calls(journal: Journal, stream: str) -> list[PaidCall]:
             cost=amount(call.cost) if call.cost is not None else None,
             cost_counted=amount(call.cost_counted),
             charged=call.charged,
+            currency=call.currency or "USD",
+            synthetic=call.synthetic,
+            last=call.last,
         )
         for call in session.calls
     ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator.core.run_state import RUN, Answer, Question, RunState
 from orchestrator.core.status import TASK_WORDS
+from orchestrator.engine.spending import Spending
 from orchestrator.engine.stream import failure_dict, total_usage
 from orchestrator.engine.values import Values, load
 from orchestrator.engine.views import RunResult, RunView, TaskView
@@ -106,6 +107,7 @@ def run_view(state: RunState, journal: Journal) -> RunView:
         cost=sum(state.costs.values()) if state.costs else None,
         usage=total_usage(state),
         last=state.last,
+        budget=Spending(start.run_id, state, lambda run_id: None, journal).own(),
     )
 
 

@@ -43,6 +43,10 @@ class Spending:
         answers = self._answers()
         return tuple({**limits, "answers": {**(limits.get("answers") or {}), **answers}} for limits in found)
 
+    def own(self) -> dict[str, JSON] | None:
+        """The run's own, whoever called it."""
+        return next(({**limits, "answers": self._answers()} for limits in self._run()), None)
+
     def _callers(self) -> tuple[dict[str, JSON], ...]:
         start = self._state.start
         if start is None or not start.parent or (caller := self._driving(start.parent)) is None:

@@ -106,6 +106,8 @@ class RunView:
     usage: dict[str, int]
     last: int
     """Number of the last event."""
+    budget: dict[str, JSON] | None = None
+    """The run's own, as `AgentCall.budgets` has it, with what people answered when it was used up; None if it has none."""
 
     @property
     def counts(self) -> dict[str, int]:

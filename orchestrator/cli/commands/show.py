@@ -9,6 +9,7 @@ import click
 
 from orchestrator.cli import formats
 from orchestrator.cli.command import RUN, TASK, Command
+from orchestrator.cli.ledger_pages import Ledger
 from orchestrator.cli.renderers.lines import failure_lines, icon
 from orchestrator.cli.renderers.story import depth_of, segments
 from orchestrator.cli.session import Session, current
@@ -30,18 +31,24 @@ VALUE_MAX: Final = 4000
 @click.argument("task", type=TASK, required=False)
 @click.option("--value", "value_only", is_flag=True, help="Print the task's value and nothing else.")
 @click.option("--all", "everything", is_flag=True, help="All tasks and whole values, however many and long.")
+@click.option(
+    "--calls", is_flag=True, help="Each model request of the run: when, by whom, what became of it, what it cost."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(run: str, task: str | None, value_only: bool, everything: bool, as_json: bool) -> None:
+def command(run: str, task: str | None, value_only: bool, everything: bool, calls: bool, as_json: bool) -> None:
     """Show RUN (default: the last one): status, inputs, tasks, outputs; or one TASK of it: attempts, cost, value."""
     session = current()
     out = session.out
     with session.reading() as engine:
         view = engine.inspect(engine.find_run(run))
+        ledger = Ledger.of(engine.journal, view)
         if task is None:
             if as_json:
-                print_json(out, "run/1", run_json(view))
+                print_json(out, "run/1", run_json(view) | ledger.shown(rows=calls))
+            elif calls:
+                ledger.table(out, everything=everything)
             else:
-                show_run(session, view, everything=everything)
+                show_run(session, view, ledger, everything=everything)
             return
         found = find_task(view, task)
         talks = engine.conversations(view.run_id, task)
@@ -70,10 +77,10 @@ def find_task(view: RunView, name: str) -> TaskView:
     raise NotFoundError(f"run {formats.short(view.run_id)} has no task `{name}`", help=near)
 
 
-def show_run(session: Session, view: RunView, *, everything: bool = False) -> None:
+def show_run(session: Session, view: RunView, ledger: Ledger | None = None, *, everything: bool = False) -> None:
     out = session.out
     out.line(_headline(out, view))
-    for label, text in _facts(session, view):
+    for label, text in [*_facts(session, view), *(ledger.facts(out) if ledger is not None else ())]:
         out.line(f"  {out.style(f'{label:<9}', 'dim')} {text}")
     if view.failure:
         for row in failure_lines(out, view.failure, []):

@@ -45,6 +45,8 @@ class Conversation:
         self.plan = plan
         self._engine = engine
         self._secrets = engine.secrets_of(plan)
+        self._keys: tuple[str, ...] = ()
+        """What its models are asked with: masked like the secrets."""
         self.agent_id = ""
         self.switch(agent_id)
 
@@ -86,7 +88,7 @@ class Conversation:
         """Raises CredentialsError or UsageError if the agent's model cannot be asked at all."""
         asking = Node(id="chat", verb="agent", fields={"agent": self.agent_id})
         plan = msgspec.structs.replace(self.plan, scopes=(Scope(nodes=(asking,)),), children={})
-        self._engine.adapters.check_agents(plan)
+        self._keys = tuple(key.reveal() for key in self._engine.adapters.check_agents(plan))
 
     async def say(self, text: str, *, publish: Publish, ask: Ask) -> AgentAnswer:
         """One turn. `publish` gets `chunk`, `tool` and `progress` as they come; `ask` puts a question to the person.
@@ -168,7 +170,7 @@ class Conversation:
             cwd=adapters.project.root,
             run_dir=self._folder(),
             env={**base_environment(adapters.environ, adapters.pass_env), **own_env},
-            secrets=tuple(self._secrets.values()),
+            secrets=(*self._secrets.values(), *self._keys),
             services=engine.services,
             publish=publish,
             answers=answers,

@@ -186,7 +186,17 @@ _PROTECTED_CONFIG: Final = frozenset({"base_url"})
 
 
 def read_definition(data: Any, *, exact: bool = False) -> WorkerDefinition:
-    """From JSON in snake_case or camelCase. Raises InvalidArgumentError that names the key, with a near one."""
+    """From JSON in snake_case or camelCase. Raises InvalidArgumentError that names the key, with a near one.
+
+    `auth: "none"` and a single interaction model may be written as in YAML.
+    """
+    if isinstance(data, Mapping):
+        said = {
+            name: data[name] for name in ("interaction_models", "interactionModels") if isinstance(data.get(name), str)
+        }
+        data = {**data, **{name: [word] for name, word in said.items()}}
+        if data.get("auth") == "none":
+            data["auth"] = {"none": True}
     return _whole(read_noun(WorkerDefinition, data, "worker definition", exact=exact))
 
 

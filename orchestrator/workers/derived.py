@@ -29,6 +29,7 @@ from orchestrator.workers.performance import SPAWNED, STATELESS, LlmMetrics, Per
 
 ROWS_MAX: Final = 10_000_000
 AGENT: Final = "/agent/"
+KEPT_MAX: Final = 10_000
 ANSWER_S: Final = 3600.0
 """An answer that nobody drives for so long, in no run, will not come: its process was killed."""
 CURRENCY: Final = "USD"
@@ -42,13 +43,16 @@ class Conversation(msgspec.Struct):
     session: Session
     ended_at: dict[str, float]
     """Exchange → when it came to an end, the last time."""
+    records: tuple[PerformanceRecord, ...] = ()
+    """What was done on workers. With it the messages themselves are let go."""
 
 
 class Conversations:
-    """All conversations of a journal, kept between looks. Safe under threads."""
+    """All conversations of a journal, the latest `KEPT_MAX` of them kept between looks. Safe under threads."""
 
-    def __init__(self, journal: Journal | None) -> None:
+    def __init__(self, journal: Journal | None, *, keep: int = KEPT_MAX) -> None:
         self._journal = journal
+        self._keep = keep
         self._read: dict[str, Conversation] = {}
         self._lock = threading.Lock()
 
@@ -72,11 +76,11 @@ class Conversations:
 
     def records(self) -> Iterator[PerformanceRecord]:
         for conversation in self.all():
-            yield from records(conversation)
+            yield from conversation.records
 
     def of_call(self, run_id: str, key: str) -> PerformanceRecord | None:
         """The record of a single call; None if it never came to a conversation, or was replayed."""
-        return next((found for one in self.all(f"{run_id}{AGENT}{key}") for found in records(one)), None)
+        return next((found for one in self.all(f"{run_id}{AGENT}{key}") for found in one.records), None)
 
     def _one(self, row: StreamRow) -> Conversation:
         assert self._journal is not None
@@ -86,7 +90,10 @@ class Conversations:
             return known
         found = read_conversation(self._journal, row)
         with self._lock:
+            self._read.pop(row.stream, None)
             self._read[row.stream] = found
+            while len(self._read) > self._keep:
+                del self._read[next(iter(self._read))]
         return found
 
 
@@ -102,6 +109,10 @@ def read_conversation(journal: Journal, row: StreamRow) -> Conversation:
     for batch in journal.read(row.stream):
         for event in decode_events(batch.payload):
             _take(found, event)
+    found.records = tuple(_records(found))
+    found.session.messages = found.session.context = []
+    for exchange in found.session.exchanges.values():
+        exchange.text = exchange.partial = ""
     return found
 
 
@@ -112,7 +123,7 @@ def _take(conversation: Conversation, event: AnyEvent) -> None:
         conversation.ended_at[session.current] = event.at
 
 
-def records(conversation: Conversation) -> Iterator[PerformanceRecord]:
+def _records(conversation: Conversation) -> Iterator[PerformanceRecord]:
     """One for each prompt that was asked on a worker and came to an end."""
     for exchange in conversation.session.exchanges.values():
         if exchange.terms.worker and not exchange.open:

@@ -106,7 +106,7 @@ def total(groups: Iterable[Spent]) -> Spent:
 
 def paid_requests(journal: Journal | Conversations | None) -> Iterator[Paid]:
     """Every request on record that was sent to a model."""
-    conversations = journal if isinstance(journal, Conversations) else Conversations(journal)
+    conversations = journal if isinstance(journal, Conversations) else Conversations(journal, keep=0)
     workflows: dict[str, str] = {}
     for conversation in conversations.all():
         run = conversation.row.stream.split(AGENT)[0]

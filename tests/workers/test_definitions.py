@@ -162,3 +162,8 @@ def test_a_definition_cannot_be_changed_in_place() -> None:
     with pytest.raises(AttributeError):
         worker().status = "disabled"  # type: ignore[misc]
     assert msgspec.structs.replace(worker(), status="disabled").status == "disabled"
+
+
+def test_the_short_forms_of_yaml_are_read_too() -> None:
+    short = read_definition({**LEAST, "auth": "none", "interactionModels": "both"})
+    assert short == read_definition({**LEAST, "auth": {"none": True}, "interaction_models": ["both"]})

@@ -41,6 +41,7 @@ class AgentKind(WaitingKind):
                 "synthetic": answer.synthetic,
                 "turns": answer.turns,
                 "finish": answer.finish,
+                **({"wrapped_up": True} if answer.wrapped_up else {}),
                 **({"agent": answer.agent} if answer.agent not in ("", call.agent_id) else {}),
             },
             cost=answer.cost,

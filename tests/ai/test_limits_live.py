@@ -191,3 +191,7 @@ async def test_the_last_turn_is_shown_in_the_runs_record(tmp_path: Path, what: s
         assert (code, json.loads(out)) == (0, {"t": "What I have."}), err
     (request,) = (received.body for received in wire.received)
     assert "your last turn" in json.dumps(request)
+    _, page, _ = await finished(tmp_path, "show", "@last", "t")
+    assert "wrapped_up: true" in page
+    _, table, _ = await finished(tmp_path, "show", "--calls")
+    assert "last turn" in table

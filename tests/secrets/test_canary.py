@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.host.secret_sources.vault_server import TOKEN as VAULT_TOKEN
+from tests.host.secret_sources.vault_server import FakeVault, vault_server
 from tests.secrets.echoing_server import Echo, echoing_server, spelt
 from tests.secrets.sinks import CommandLines, Scene, hits, needles
 
@@ -101,6 +103,8 @@ class World:
         self.url = url
         self.scene = Scene(project=self.folder, state=folder / "state", home=folder / "home")
         self.scene.home.mkdir()
+        self.more: dict[str, str] = {}
+        """Of the environment."""
 
     def script_tools(self) -> None:
         names = ("complain", "environment", "echo")
@@ -117,7 +121,14 @@ class World:
             f"XDG_{name}_HOME": str(self.scene.home / name.lower()) for name in ("CACHE", "CONFIG", "DATA", "STATE")
         }
         keys = {"CANARY_TOKEN": TOKEN, "CANARY_KEY": KEY}
-        return {**os.environ, **caches, **keys, "HOME": str(self.scene.home), "PYTHONPATH": os.pathsep.join(sys.path)}
+        return {
+            **os.environ,
+            **caches,
+            **keys,
+            **self.more,
+            "HOME": str(self.scene.home),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
 
     def flow(self, name: str, *words: str) -> int:
         """Run the command and keep what it printed under `name`."""
@@ -148,6 +159,7 @@ class World:
         for words in (
             ["runs", "--json"], ["show", "@last"], ["show", "@last", "--json"], ["logs", "@last"], ["logs", "@last", "--json"],
             ["show", "@last", "talk"], ["show", "@last", "fails", "--json"], ["why", "@last", "fails"],
+            ["workers"], ["workers", "--json"], ["costs", "--by", "agent"],
         ):  # fmt: skip
             self.flow(" ".join(words), *words)
 
@@ -177,15 +189,19 @@ def auth_of(world: World, method: str) -> str:
         kept.write_text(KEY)
         kept.chmod(0o600)
         return "{config_path: keys/key}"
+    if method == "vault":
+        return "{vault: {path: secret/ai/echo, key: key}}"
     return {"env_var": "{env_var: CANARY_KEY}", "inline": f"{{inline: '{KEY}'}}"}[method]
 
 
-@pytest.mark.parametrize("method", ["env_var", "config_path", "inline"])
+@pytest.mark.parametrize("method", ["env_var", "config_path", "inline", "vault"])
 def test_a_run_that_gives_everything_away_shows_nothing(world: World, method: str) -> None:
     world.write(auth_of(world, method))
-    code = world.flow(
-        "run", "--debug", "run", "workflows/canary.yaml", "--progress", "json", "--record", "tapes/canary.jsonl"
-    )
+    store = FakeVault(secrets={"secret/ai/echo": {"key": KEY}})
+    with vault_server(store) as address:
+        world.more = {"VAULT_ADDR": address, "VAULT_TOKEN": VAULT_TOKEN}
+        code = run_recorded(world)
+    assert bool(store.requests) == (method == "vault")
     assert code == 0, world.scene.printed
     # The trap was sprung: the key went out, the tools were called, and something was masked.
     assert set(world.echo.keys) == {KEY}
@@ -193,7 +209,27 @@ def test_a_run_that_gives_everything_away_shows_nothing(world: World, method: st
     assert world.scene.printed["run: stdout"].count(b"***") >= 10
     if method == "env_var":
         world.look()
-    assert hits(world.scene, KEY, TOKEN) == []
+    assert hits(world.scene, KEY, TOKEN, VAULT_TOKEN) == []
+
+
+def run_recorded(world: World) -> int:
+    words = ("--progress", "json", "--record", "tapes/canary.jsonl")
+    return world.flow("run", "--debug", "run", "workflows/canary.yaml", *words)
+
+
+@pytest.mark.parametrize(
+    ("auth", "where"),
+    [
+        ("{env_var: NOT_SET}", "the variable NOT_SET is not set"),
+        ("{config_path: keys/none}", "there is no file keys/none"),
+        ("{vault: secret/x}", "VAULT_ADDR is not set"),
+    ],
+)
+def test_a_missing_key_starts_nothing_and_says_where_it_was_looked_for(world: World, auth: str, where: str) -> None:
+    world.write(auth)
+    assert world.flow("missing", "run", "workflows/canary.yaml", "--progress", "plain") == 4
+    assert where in world.scene.printed["missing: stderr"].decode()
+    assert world.echo.keys == []
 
 
 def test_a_terminal_and_plain_lines_show_nothing(world: World) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from anthropic import AsyncAnthropic
 from httpx2 import AsyncClient
+from pydantic_ai.exceptions import ModelRequestRejectedError, UserError
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.profiles.anthropic import ANTHROPIC_THINKING_BUDGET_MAP
@@ -84,11 +85,21 @@ class AnthropicWire:
         return {"anthropic_thinking": {"type": "enabled", "budget_tokens": budget}}
 
     def parameters(self, request: ChatRequest, model: Model[Any]) -> tuple[ModelRequestParameters, list[str]]:
-        native = bool(model.profile.get("supports_json_schema_output", False))
-        notices = []
-        if request.output_schema is not None and not native:
-            notices.append(translate.unenforced(self._who(request), "on this model"))
-        return translate.parameters(request, native=native), notices
+        if request.output_schema is None:
+            return translate.parameters(request), []
+        if not model.profile.get("supports_json_schema_output", False):
+            notice = translate.unenforced(self._who(request), "on this model")
+            return translate.parameters(request, native=False), [notice]
+        native = translate.parameters(request)
+        try:
+            model.prepare_request(None, native)
+        except (
+            ModelRequestRejectedError,
+            UserError,
+        ):  # more optional fields, or alternatives, than the service compiles
+            notice = translate.unenforced(self._who(request), "as large as this one")
+            return translate.parameters(request, native=False), [notice]
+        return native, []
 
     def check_files(self, request: ChatRequest) -> None:
         translate.check_files(request, self._who(request), types=FILES, by_address=True)

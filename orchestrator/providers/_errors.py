@@ -107,8 +107,8 @@ def _charged(error: Exception) -> bool:
         return False
     if isinstance(error, ModelConnectionError | httpx2.TransportError):
         return _phase(error) not in _BEFORE_SENT
-    if isinstance(error, ModelHTTPError):
-        return error.in_stream
+    if isinstance(error, ModelHTTPError | ModelRequestRejectedError):
+        return bool(error.in_stream)
     return True
 
 

@@ -137,6 +137,15 @@ async def test_a_schema_is_enforced_by_models_that_can_and_asked_for_in_words_of
     ]
 
 
+async def test_a_schema_too_large_to_be_enforced_is_asked_for_in_words() -> None:
+    fields = {f"field_{n}": {"type": "string"} for n in range(60)}
+    large = {"type": "object", "properties": fields, "required": [], "additionalProperties": False}
+    body, notices = await asked(OLD, output_schema=large, max_tokens=50)
+    assert "output_config" not in body
+    assert "field_59" in str(body["system"])
+    assert "as large as this one" in notices[0]
+
+
 async def test_a_conversation_with_tools_and_files_is_spelled_as_the_wire_wants_it() -> None:
     png = b"\x89PNG\r\n\x1a\n" + bytes(20)
     files = (

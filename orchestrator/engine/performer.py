@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from orchestrator.core.inputs import (
 from orchestrator.core.plan import Node
 from orchestrator.engine.evaluate import failure_of
 from orchestrator.engine.output_files import keep_files, mentions_files
+from orchestrator.engine.places import Place, YieldingRuns
 from orchestrator.engine.schemas import problems
 from orchestrator.engine.values import Values, load, store
 from orchestrator.errors import JournalError, TaskError, WhisperFlowError
@@ -112,13 +113,13 @@ class Performer:
         """One attempt; only cancellation comes out as an exception."""
         node = self._values.state.nodes[task]
         try:
-            place = self._place(node.verb)
-            if waits := place.locked():
+            places = self._places(node.verb)
+            if waits := places.locked():
                 self._say_waits(task, "a free place: so many are at work already (`limits:` in the configuration)")
-            async with place:
+            async with Place(places) as place:
                 if waits:
                     self._say_waits(task, None)
-                return await self._perform(task, number, node)
+                return await self._perform(task, number, node, place)
         except Exception as error:  # noqa: BLE001  whatever a kind raises is that task's failure, not the run's
             return self._failed(task, number, error)
 
@@ -126,13 +127,15 @@ class Performer:
         """Begun as far as the journal goes, and yet nothing happens."""
         self._around.publish("waits", {"task": self._values.state.name(task), "for": what})
 
-    def _place(self, verb: str) -> asyncio.Semaphore:
+    def _places(self, verb: str) -> asyncio.Semaphore:
         if verb in PROCESS_VERBS:
             return self._around.limits.processes
         return self._around.limits.calls if verb in CALL_VERBS else asyncio.Semaphore(1)
 
-    async def _perform(self, task: int, number: int, node: Node) -> AnyInput:
+    async def _perform(self, task: int, number: int, node: Node, place: Place) -> AnyInput:
         attempt = self._attempt(task, number, node)
+        if node.verb in TOOL_VERBS:
+            attempt.services = replace(attempt.services, runs=YieldingRuns(attempt.services.runs, place))
         attempt.cwd = resolve_inside(self._around.project, self._render(task, node.cwd, attempt.now))
         attempt.log_dir = self._around.run_dir / "logs" / log_name(attempt.task) / str(number)
         attempt.env = self._environment(task, node, attempt.now)

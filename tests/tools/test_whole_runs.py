@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,9 @@ class House:
         file.write_text(textwrap.dedent(text))
         return file
 
-    def engine(self, **settings: Any) -> ExecutionEngine:
-        engine = ExecutionEngine(self.root, journal=self.journal, state=self.state, settings={"tools": settings})
+    def engine(self, *, calls_max: int = 64, **tools: Any) -> ExecutionEngine:
+        settings = {"tools": tools, "limits": {"waiting_calls": calls_max}}
+        engine = ExecutionEngine(self.root, journal=self.journal, state=self.state, settings=settings)
         engine.adapters.check_agents = lambda plan: ()
         factory = AILoopFactory(
             journal=self.journal, clock=engine.clock, environ={}, providers={"scripted": self.provider}
@@ -191,3 +193,29 @@ async def test_a_program_that_is_allowed_runs_unattended_and_any_other_is_denied
     assert "one\\\\ntwo" in said
     assert "denied" in said
     assert not (house.root / "made").exists()
+
+
+CALLING_CHILD = """
+    inputs: {n: integer}
+    tasks: {look: {tool: files.read, args: {path: notes.txt}}}
+    outputs: {text: '${{ look }}'}
+"""
+
+
+async def test_callers_that_hold_every_place_do_not_keep_their_children_from_one(house: House) -> None:
+    house.write("workflows/looks.yaml", CALLING_CHILD)
+    call = Turn(tool_calls=[("looks", {"n": 1}), ("looks", {"n": 2})])
+    house.model(call, "done", name="one")
+    house.model(call, "done", name="two")
+    plan = house.plan("""
+        defaults: {agents: {tools: [./looks.yaml], permissions: {allow: [workflows/*]}}}
+        agents: {a: {model: scripted/one, instructions: Help.}, b: {model: scripted/two, instructions: Help.}}
+        tasks:
+          a: {agent: a, prompt: Go}
+          b: {agent: b, prompt: Go}
+          c: {tool: ./looks.yaml, args: {n: 3}}
+    """)
+    async with house.engine(calls_max=1) as engine, asyncio.timeout(20):
+        result = await engine.run(plan, {})
+    assert result.status == "succeeded"
+    assert len([row for row in house.journal.rows(parent=result.run_id) if "/" not in row.stream]) == 5

@@ -7,6 +7,7 @@ changed into what the others wrote.
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,8 +61,11 @@ class Kept:
         """No other process reads or writes meanwhile."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with (self.folder / ".lock").open("a") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
+            finally:
+                os.close(lock)
         except OSError as error:
             raise WorkerInternalError(f"{self.folder.name} cannot be used: {error.strerror}") from error

@@ -134,6 +134,12 @@ def test_what_is_saved_is_loaded_elsewhere(project: Project, tmp_path_factory: p
     listed = {row["definition_id"]: row for row in other.call("workers", "--json").json["workers"]}
     assert listed["quick"]["performance"]["successful_tasks"] == 1
     assert listed["quick"]["declared_in"] is None
+    other.call("workers", "update", "quick", "rate_limits={max_tokens_per_day: 1k}", "base_config={timeout: 90s}")
+    (row,) = other.call("workers", "--json", "--can", "prose").json["workers"]
+    assert (row["rate_limits"], row["base_config"]) == ({"max_tokens_per_day": 1000}, {"timeout": 90.0})
+    other.call("workers", "remove", "quick")
+    assert [one["definition_id"] for one in other.call("workers", "--json").json["workers"]] == ["live"]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (other.folder / ".whisper-flow" / "workers").iterdir())
 
 
 def test_costs_tell_what_is_no_money_from_what_is_unknown(project: Project) -> None:

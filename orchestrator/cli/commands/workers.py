@@ -188,11 +188,8 @@ def add(worker: str, model: str, fields: tuple[str, ...]) -> None:
 @click.argument("fields", nargs=-1, required=True, metavar="FIELD=VALUE...")
 def update(worker: str, fields: tuple[str, ...]) -> None:
     """Change fields of WORKER in the file of `config/` that declares it; `FIELD=` takes one out. Comments stay."""
-    from orchestrator.workers.editing import change
-
     session = current()
-    path = change(session.project(), worker, pairs(fields))
-    session.err.line(f"changed {typed_path(path)}")
+    session.err.line(f"changed {worker} in {_change(session, worker, pairs(fields))}")
 
 
 @command.command()
@@ -210,11 +207,33 @@ def disable(worker: str) -> None:
 
 
 def _status(worker: str, status: str) -> None:
-    from orchestrator.workers.editing import change
-
     session = current()
-    path = change(session.project(), worker, {"status": status})
-    session.err.line(f"{worker} is {status} now, in {typed_path(path)}")
+    session.err.line(f"{worker} is {status} now, in {_change(session, worker, {'status': status})}")
+
+
+def _change(session: Session, worker: str, changes: dict[str, Any]) -> str:
+    """Change it where it is: in the file that declares it, else in the project's state. Returns where that was."""
+    from orchestrator.workers.editing import change
+    from orchestrator.workers.errors import WorkerNotFoundError
+
+    try:
+        return typed_path(change(session.project(), worker, changes))
+    except WorkerNotFoundError:
+        if not _is_kept(session, worker):
+            raise
+    from orchestrator.spec.compile_values import worker as compiled
+
+    with managing(session) as manager:
+        set_ones = compiled({name: value for name, value in changes.items() if value is not None})
+        manager.update_definition(worker, {**changes, **set_ones})
+        manager.keep()
+    return "the project's state"
+
+
+def _is_kept(session: Session, worker: str) -> bool:
+    """Whether it was added by other means than a file."""
+    with managing(session) as manager:
+        return bool(manager.list_definitions(definition_id=worker)) and manager.place(worker) is None
 
 
 @command.command()
@@ -224,8 +243,14 @@ def remove(worker: str) -> None:
     from orchestrator.workers.editing import withdraw
 
     session = current()
-    path = withdraw(session.project(), worker)
-    session.err.line(f"removed {worker} from {typed_path(path)}")
+    if _is_kept(session, worker):
+        with managing(session) as manager:
+            manager.remove_definition(worker)
+            manager.keep()
+        where = "the project's state"
+    else:
+        where = typed_path(withdraw(session.project(), worker))
+    session.err.line(f"removed {worker} from {where}")
 
 
 @command.command()

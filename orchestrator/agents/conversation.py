@@ -144,6 +144,8 @@ class Conversation:
             control=lambda: None,
             worker={**plan.workers[worker_id], "definition_id": worker_id} if worker_id else None,
             budgets=self._budgets(),
+            workflow=plan.workflow,
+            timezone=plan.timezone,
             project=context.project,
             agents=plan.agents,
             workers=plan.workers,
@@ -155,7 +157,8 @@ class Conversation:
     def _budgets(self) -> tuple[dict[str, JSON], ...]:
         if not self.plan.budget:
             return ()
-        return ({"name": f"run {self.id}", "streams": f"{self.id}/agent/", **self.plan.budget},)
+        days = {"day": self.plan.workflow, "timezone": self.plan.timezone}
+        return ({"name": f"run {self.id}", "streams": f"{self.id}/agent/", **days, **self.plan.budget},)
 
     def _context(self, key: str, answers: dict[str, JSON], publish: Publish) -> ToolContext:
         engine, plan = self._engine, self.plan

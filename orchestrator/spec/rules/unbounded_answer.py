@@ -31,7 +31,7 @@ def check(context: RuleContext) -> Iterator[Diagnostic]:
     seen: set[str] = set()
     for site in context.sites:
         who = context.said(site).get("agent")
-        budget = _budget(context, site.path) if site.verb.name == "agent" else None
+        budget = _budget(context, site.path) or _own(context, who) if site.verb.name == "agent" else None
         if budget is None or (isinstance(who, str) and (who in seen or "${{" in who)):
             continue
         inline = isinstance(who, dict)
@@ -59,6 +59,13 @@ def _budget(context: RuleContext, path: Path) -> Path | None:
             if _costs(_at(context.data, path[:length]), key):
                 return (*path[:length], key)
     return ("budget",) if _costs(context.data, "budget") else None
+
+
+def _own(context: RuleContext, who: Any) -> Path | None:
+    """The agent's own, for each of its conversations, if this file says it."""
+    agents = context.data.get("agents")
+    agent = agents.get(who) if isinstance(agents, dict) and isinstance(who, str) else None
+    return ("agents", who, "budget") if _costs(agent, "budget") else None
 
 
 def _at(data: Any, path: Path) -> Any:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.ai.config import AILoopConfig
     from orchestrator.ai.factory import AILoopFactory
+    from orchestrator.ai.handoff import HandOff
     from orchestrator.ai.loop import AILoop, LoopAnswer
     from orchestrator.ai.manager import AILoopManager
+    from orchestrator.ai.seats import Seat
     from orchestrator.ai.sessions import AgentSessions
 
-__all__ = ["AILoop", "AILoopConfig", "AILoopFactory", "AILoopManager", "AgentSessions", "LoopAnswer"]
+__all__ = ["AILoop", "AILoopConfig", "AILoopFactory", "AILoopManager", "AgentSessions", "HandOff", "LoopAnswer", "Seat"]
 
 _HOMES = {
     "AILoop": "loop",
@@ -19,7 +21,9 @@ _HOMES = {
     "AILoopFactory": "factory",
     "AILoopManager": "manager",
     "AgentSessions": "sessions",
+    "HandOff": "handoff",
     "LoopAnswer": "loop",
+    "Seat": "seats",
 }
 
 

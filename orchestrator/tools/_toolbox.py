@@ -20,7 +20,9 @@ class DiscoveredTools:
 
     def source(self, name: str) -> ToolSource:
         if name not in self._sources:
-            self._sources[name] = registry.load(PACKAGE, name, "TOOLS", noun="tool source")
+            found = registry.load(PACKAGE, name, "TOOLS", noun="tool source")
+            # A class: a source that keeps something open has one object per engine.
+            self._sources[name] = found() if isinstance(found, type) else found
         return self._sources[name]
 
     async def open(self, context: ToolContext, wanted: Sequence[str]) -> list[Tool]:

@@ -21,9 +21,11 @@ from orchestrator.delegates import check_payload
 from orchestrator.delegates.manager import DelegateManager
 from orchestrator.errors import TaskError
 from orchestrator.ports.chat_model import ToolSpec
+from orchestrator.ports.journal import Batch
 from orchestrator.ports.tool import PersonNeeded
 from orchestrator.stores._meters_memory import MemoryMeters
 from orchestrator.stores._meters_sqlite import SqliteMeters
+from orchestrator.stores.memory import MemoryJournal
 from orchestrator.testing.scripted import Turn
 from orchestrator.workers.metering import Metering
 
@@ -431,3 +433,55 @@ def test_nested_accounts_and_their_day_never_exceed_and_sum_exactly(
         await metering.close()
 
     asyncio.run(asyncio.wait_for(world(), 20))
+
+
+async def test_a_wait_for_a_window_is_on_record_and_goes_on_in_another_process() -> None:
+    world = World("x", "y")
+    limits = worker(rate_limits={"max_requests_per_minute": 1})
+    await world.sessions().run_turns(world.call(agent=AGENT, worker=limits, key="a"))
+    asleep, call = asyncio.Event(), world.call(agent=AGENT, worker=limits, key="b")
+    quick = world.clock.sleep
+
+    async def for_ever(seconds: float) -> None:
+        if seconds < 10:
+            await quick(seconds)
+            return
+        asleep.set()
+        await asyncio.Event().wait()
+
+    world.clock.sleep = for_ever  # type: ignore[method-assign]
+    metering = world.factory._metering
+    world.start()
+    # The meters of the first process are those of the second: a state folder would be.
+    world.factory.gate._metering = world.factory.budgets._metering = metering
+    waiting = asyncio.create_task(world.sessions().run_turns(call))
+    await asyncio.wait_for(asleep.wait(), 10)
+    session = read_session(world.journal, "r1/agent/b")
+    assert session.exchange is not None
+    assert session.exchange.phase == "backing_off"
+    assert session.exchange.wake_at is not None
+    assert 59 < session.exchange.wake_at - world.clock.time < 70
+    # As kill -9 leaves it: what is on record is all there is.
+    left = _copied(world.journal)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    world.clock.sleep = quick  # type: ignore[method-assign]
+    world.journal = left
+    began = world.clock.time
+    world.start()
+    world.factory.gate._metering = world.factory.budgets._metering = metering
+    answer = await world.sessions().run_turns(call)
+    assert answer.value == "y"
+    assert world.clock.time - began > 59
+    assert len(world.model.requests) == 2
+
+
+def _copied(journal: MemoryJournal) -> MemoryJournal:
+    copy = MemoryJournal()
+    for row in journal.rows():
+        for stored in journal.read(row.stream):
+            batch = Batch(
+                stream=row.stream, expected=stored.first - 1, count=stored.count, payload=stored.payload, row=row
+            )
+            copy.append(batch, lambda error: None)
+    return copy

@@ -87,23 +87,37 @@ class Connection:
         if self._idle is not None:
             self._idle.cancel()
         try:
-            return await ask(await self._open())
+            return await self._ask(await self._open(), ask)
         finally:
             self._users -= 1
             if not self._users:
                 loop = asyncio.get_running_loop()
                 self._idle = loop.call_later(self._idle_s, self._hang_up_idle)
 
+    async def _ask(self, line: _Line, ask: Callable[[_Line], Awaitable[T]]) -> T:
+        line.users += 1
+        try:
+            return await ask(line)
+        finally:
+            line.users -= 1
+            if line.retired and not line.users:
+                self._leave(line)
+
     def _hang_up_idle(self) -> None:
         if self._users or self._line is None:
             return
         line, self._line = self._line, None
+        self._leave(line)
+
+    def _leave(self, line: _Line) -> None:
         leaving = asyncio.create_task(line.hang_up(), name=f"leave {self.server.id}")
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 
     async def _open(self) -> _Line:
         async with self._opening:
+            if self._line is not None and self._line.retired:
+                self._line = None  # its last user hangs up
             if self._line is not None and not self._line.over.is_set():
                 return self._line
             if self._line is not None:
@@ -173,8 +187,9 @@ class Connection:
             line.over.set()
             return self._error(line, "lost", "ended before it had answered")
         if not self.server.argv:
-            # The line may be broken, or the server may have forgotten us: the next call says hello again.
-            line.over.set()
+            # The line may be broken, or the server may have forgotten us: the next call says hello again. Calls that are
+            # on their way may still be answered.
+            line.retired = True
         said = clean_terminal(error.message)[:2000]
         return self._error(line, "tool", f"refused: {said}", complaint=False)
 
@@ -208,6 +223,9 @@ class _Line:
         self.listing = asyncio.Lock()
         self.listed: tuple[str, tuple[ListedTool, ...]] | None = None
         self.stale = False
+        self.users = 0
+        self.retired = False
+        """No new call goes this way."""
         self._server = server
         self._processes = processes
         self._secrets = secrets

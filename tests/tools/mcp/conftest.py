@@ -41,6 +41,8 @@ class Scripted:
     tools: McpTools
     said: dict[str, Any]
     """As `mcp:` would declare it."""
+    play: Play | None = None
+    """Over HTTP, the server itself."""
 
     def script(self, **changes: Any) -> None:
         before = json.loads(self.file.read_text()) if self.file.exists() else {}
@@ -91,11 +93,14 @@ async def over_http(world: ToolWorld, tmp_path: Path) -> AsyncIterator[Scripted]
     """The same over HTTP on loopback."""
     file = tmp_path / "script.json"
     file.write_text(json.dumps({"tools": [tool("echo")]}))
-    server = http_server(Play(file))
+    play = Play(file)
+    server = http_server(play)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     made = Scripted(world, file, McpTools(), {"url": f"http://127.0.0.1:{server.server_address[1]}/mcp"})
+    made.play = play
     yield made
+    play.go_on.set()
     await made.tools.close()
     server.shutdown()
     server.server_close()

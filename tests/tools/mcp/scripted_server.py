@@ -26,6 +26,8 @@ class Play:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.lock = threading.Lock()
+        self.go_on = threading.Event()
+        """Lets slow calls over HTTP be answered."""
 
     @property
     def script(self) -> dict[str, Any]:
@@ -129,6 +131,9 @@ def http_server(play: Play) -> ThreadingHTTPServer:
             if message.get("method") == "tools/call" and message["params"]["name"] == script.get("crash"):
                 self.close_connection = True
                 return self.connection.shutdown(socket.SHUT_RDWR)
+            if message.get("method") == "tools/call" and message["params"]["name"] == script.get("slow"):
+                play.saw("slow")
+                play.go_on.wait(30)
             answer = play.answer(message)
             if answer is None:
                 return self.say(202, None)

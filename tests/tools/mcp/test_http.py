@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from orchestrator.errors import TaskError
 from tests.tools.conformance import SECRET
-from tests.tools.mcp.conftest import Scripted
+from tests.tools.mcp.conftest import Scripted, tool
 
 
 async def test_a_server_on_loopback_is_the_users_own_word(over_http: Scripted) -> None:
@@ -45,6 +47,20 @@ async def test_a_call_whose_line_breaks_is_an_error_and_the_next_one_works(over_
     assert error.type in ("lost", "tool", "outage")
     over_http.script(crash="")
     assert await over_http.call("echo", text="back") == "back"
+
+
+async def test_a_refused_call_does_not_take_others_with_it(over_http: Scripted) -> None:
+    over_http.script(tools=[tool("echo"), tool("ghost")], slow="echo")
+    tools = await over_http.open()
+    slow = asyncio.create_task(tools["play.echo"].call({"text": "still here"}, "c1"))
+    while "slow" not in over_http.seen:  # noqa: ASYNC110 - another thread writes it
+        await asyncio.sleep(0.01)
+    with pytest.raises(TaskError, match="refused"):
+        await tools["play.ghost"].call({}, "c2")
+    assert over_http.play is not None
+    over_http.play.go_on.set()
+    assert await slow == "still here"
+    assert await tools["play.echo"].call({"text": "back"}, "c3") == "back"
 
 
 async def test_a_redirect_to_somebody_else_is_not_followed(over_http: Scripted) -> None:

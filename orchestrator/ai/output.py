@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from orchestrator.host.json_schema import UnusableSchemaError, misfits
+
 JSON = Any
 
 PROBLEMS_MAX: Final = 8
@@ -70,13 +72,17 @@ def _refuse(word: str) -> None:
 
 
 def check(value: JSON, schema: dict[str, JSON]) -> tuple[str, ...]:
-    """What is wrong with the value, place by place; empty if it fits. Formats are not checked here."""
-    problems: list[str] = []
-    if _plain(value, schema, "", problems):
-        return tuple(problems[:PROBLEMS_MAX])
-    from jsonschema import Draft202012Validator  # 50 ms, and only schemas beyond the plain ones need it
+    """What is wrong with the value, place by place; empty if it fits. Formats are not checked here.
 
-    errors = sorted(Draft202012Validator(schema).iter_errors(value), key=lambda e: [str(p) for p in e.absolute_path])
+    Nothing fits a schema that is none: then that is what is wrong.
+    """
+    problems: list[str] = []
+    try:
+        if _plain(value, schema, "", problems):
+            return tuple(problems[:PROBLEMS_MAX])
+        errors = sorted(misfits(schema, value), key=lambda e: [str(p) for p in e.absolute_path])
+    except (UnusableSchemaError, TypeError, AttributeError) as error:
+        return (f"the JSON Schema itself cannot be used: {error}",)
     return tuple(f"{_place(e.absolute_path)}{e.message}" for e in errors[:PROBLEMS_MAX])
 
 

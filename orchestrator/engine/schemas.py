@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.host.json_schema import UnusableSchemaError, misfits, validator
+
 JSON = Any
 
 
@@ -16,12 +18,13 @@ def problems(schema: dict[str, Any], value: JSON) -> list[str]:
 
     if can_check(schema):
         return [str(problem) for problem in check_value(schema, value)]
-    validator = _validator(msgspec.json.encode(schema, order="sorted"))
-    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
+    try:
+        found = misfits(_validator(msgspec.json.encode(schema, order="sorted")), value)
+    except UnusableSchemaError as error:
+        return [f"the JSON Schema itself cannot be used: {error}"]
+    return [f"{error.json_path}: {error.message}" for error in found]
 
 
 @lru_cache(maxsize=64)
 def _validator(schema: bytes) -> Any:
-    from jsonschema import Draft202012Validator  # heavy: only for schemas beyond our own words
-
-    return Draft202012Validator(msgspec.json.decode(schema), format_checker=Draft202012Validator.FORMAT_CHECKER)
+    return validator(msgspec.json.decode(schema), formats=True)

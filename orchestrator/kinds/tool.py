@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from orchestrator.errors import TaskError
+from orchestrator.host.json_schema import UnusableSchemaError, misfits
 from orchestrator.host.redact import Redactor
 from orchestrator.kinds._kind import WaitingKind
 from orchestrator.kinds._tools import asking, tool_context
@@ -57,23 +58,16 @@ def _check(tool: Tool, arguments: dict[str, JSON]) -> None:
     from orchestrator.core.expressions import can_check, check_value
 
     schema = tool.spec.parameters
-    problems = (
-        [str(problem) for problem in check_value(schema, arguments)]
-        if can_check(schema)
-        else _others(schema, arguments)
-    )
+    try:
+        problems = (
+            [str(problem) for problem in check_value(schema, arguments)]
+            if can_check(schema)
+            else [f"{error.json_path}: {error.message}" for error in misfits(schema, arguments)]
+        )
+    except UnusableSchemaError as error:
+        raise TaskError("tool", f"the JSON Schema of `{tool.name}` cannot be used: {error}") from error
     if problems:
         raise TaskError("invalid_input", f"`args` do not fit `{tool.name}`: {'; '.join(problems[:5])}")
-
-
-def _others(schema: dict[str, JSON], arguments: dict[str, JSON]) -> list[str]:
-    from jsonschema import Draft202012Validator, SchemaError  # heavy: only for schemas beyond our own words
-
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise TaskError("tool", f"the tool's own schema is no JSON Schema: {error.message}") from error
-    return [f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(arguments)]
 
 
 KIND = ToolKind()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -33,7 +33,7 @@ from orchestrator.core.events import (
     TaskSucceeded,
     Value,
 )
-from orchestrator.core.plan import Node, command_of
+from orchestrator.core.plan import Node, Plan, agents_behind, command_of
 from orchestrator.core.run_state import RUN, RunState
 from orchestrator.core.status import TASK_WORDS, UNKNOWN
 
@@ -88,25 +88,47 @@ def describe(state: RunState, event: AnyEvent, load: Load) -> dict[str, JSON] | 
 
 
 def _run_started(state: RunState, event: RunStarted, load: Load) -> dict[str, JSON]:
+    models = programs_and_models(state.plan)
     return {
         "type": "run_started",
         "run_id": event.run_id,
         "workflow": event.workflow,
         "name": state.plan.name,
         "inputs": load(event.inputs),
-        "synthetic": synthetic(state),
+        "synthetic": True in models,
+        "live": False in models,
         "trigger": event.trigger,
         "resumed": False,
     }
 
 
-def synthetic(state: RunState) -> bool:
-    """Whether a model of the plan is one of the built-in programs, not an AI model."""
-    models = [
-        str(agent.get("model") or (agent.get("ai_config") or {}).get("model") or "")
-        for agent in state.plan.agents.values()
-    ]
-    return any(model.startswith(("embedded/", "embedded:", "scripted")) for model in models)
+def programs_and_models(plan: Plan) -> set[bool]:
+    """True if a task may ask one of the built-in programs, False if one may ask a real model. Agents nobody asks do not count."""
+    found = {
+        model.startswith(("embedded/", "embedded:", "scripted"))
+        for scope in plan.scopes
+        for node in scope.nodes
+        if node.verb == "agent"
+        for model in _models_of(node, plan)
+        if model
+    }
+    return found.union(*(programs_and_models(child) for child in plan.children.values()))
+
+
+def _models_of(node: Node, plan: Plan) -> Iterator[str]:
+    who, own = node.fields.get("agent"), node.fields.get("model")
+    named = isinstance(who, str) and "${{" not in who
+    names = [who] if named else [name for name in plan.agents if "." not in name]
+    for name in agents_behind(names, plan.agents):
+        agent = plan.agents[name]
+        worker = plan.workers.get(agent.get("worker") or "") or {}
+        if isinstance(own, str) and name in names:
+            if "${{" not in own:
+                yield own
+            continue
+        yield str(
+            agent.get("model") or (agent.get("ai_config") or {}).get("model") or f"{worker.get('provider') or ''}/"
+        ).lstrip("/")
 
 
 def _run_claimed(state: RunState, event: RunClaimed, load: Load) -> dict[str, JSON] | None:

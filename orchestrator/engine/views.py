@@ -3,7 +3,8 @@
 The event stream (`RunHandle.watch`, `ExecutionEngine.watch`) yields dicts of JSON. Each has `type`, `at` (epoch seconds), `seq` (the
 journal's event number; None for what is not journaled) and, where it concerns a task, `task` (full name, `build[a].rounds#2.code`):
 
-    run_started     run_id, workflow, name, inputs, synthetic (bool), trigger, resumed (bool)
+    run_started     run_id, workflow, name, inputs, trigger, resumed (bool), synthetic (bool: its tasks may ask small programs
+                    that are no AI models), live (bool: they may ask real models)
     task_started    verb, attempt, of (attempts allowed), detail (agent id and model, or what the verb says in a line)
     task_opened     verb (group|each|loop), count (items of an each, else None), index (round or attempt)
     task_log        stream (stdout|stderr), text                                  not journaled

@@ -212,3 +212,21 @@ def test_a_file_of_another_project_is_run_there_and_suggestions_say_so(
     assert f"-C {other.folder}" in ran.err
     assert not (project.folder / ".whisper-flow").exists()
     assert len(other.call("runs", "--json").json["runs"]) == 1
+
+
+def test_agents_that_nobody_asks_do_not_make_a_live_run_synthetic(project: Project) -> None:
+    (project.folder / "config" / "agents").mkdir(parents=True)
+    (project.folder / "config" / "agents" / "spare.yaml").write_text("spare: {model: embedded/writer}\n")
+    file = project.write(
+        "live",
+        "name: live\nagents:\n  w: {model: openai/gpt-5-mini}\n  e: {model: embedded/writer}\n"
+        "tasks:\n  never: {when: 1 == 2, agent: w, prompt: Hi}\n",
+    )
+    key = {"OPENAI_API_KEY": "not-a-key-of-anyone"}
+    assert "not an AI model" not in project.call("run", file, env=key).err
+    both = "name: both\nagents: {e: {model: embedded/writer}}\ntasks:\n  a: {agent: e, prompt: A note}\n"
+    more = "  b: {when: 1 == 2, agent: e, model: openai/gpt-5-mini, prompt: Hi}\n"
+    assert "some of its models are small programs" not in project.call("run", project.write("one", both)).err
+    assert (
+        "some of its models are small programs" in project.call("run", project.write("both", both + more), env=key).err
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from orchestrator.cli import formats
+from orchestrator.cli.renderers.header import who_answers
 from orchestrator.cli.renderers.lines import failure_lines, icon
 from orchestrator.cli.renderers.story import Story, TaskLine
 from orchestrator.cli.terminal import Screen, clean, clean_line, cut
@@ -93,9 +94,7 @@ def _facts(story: Story, ending: Ending) -> list[str]:
 
 
 def _rows(story: Story, ending: Ending, screen: Screen) -> list[tuple[str, str]]:
-    rows = [
-        ("run", f"{ending.run_id}{'  (its models are small programs, not an AI model)' if story.synthetic else ''}")
-    ]
+    rows = [("run", f"{ending.run_id}  ({who_answers(story)})" if story.synthetic else ending.run_id)]
     slow = _slowest(story)
     if slow is not None:
         rows.append(("slowest", f"{clean_line(slow.name)} {formats.duration(slow.duration)}"))

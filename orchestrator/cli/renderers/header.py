@@ -11,6 +11,17 @@ from orchestrator.cli.terminal import cell_width, clean_line, cut
 NOT_A_MODEL = "not an AI model"
 
 
+def who_answers(story: Story) -> str:
+    """What is to be said of the run's models; nothing where all of them are AI models."""
+    if not story.synthetic:
+        return ""
+    return (
+        f"some of its models are small programs, {NOT_A_MODEL}"
+        if story.live
+        else f"its models are small programs, {NOT_A_MODEL}"
+    )
+
+
 def header_line(title: str, run_id: str, workflow: str, *, synthetic: bool = False) -> str:
     parts = [
         clean_line(title),

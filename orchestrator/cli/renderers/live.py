@@ -135,7 +135,7 @@ class LiveRenderer:
     def _header(self, now: float, width: int) -> str:
         story = self.story
         title, workflow = (story.title, story.workflow) if story.run_id else self._title
-        left = header_line(title, story.run_id, workflow, synthetic=story.synthetic)
+        left = header_line(title, story.run_id, workflow, synthetic=story.synthetic and not story.live)
         row = spread(left, figures(story, now, self.cost_max), width - 2)
         status = "paused" if story.holds or story.status in ("waiting", "paused") else "running"
         return f"{icon(self.screen, status)} {self.screen.style(row, 'bold')}"

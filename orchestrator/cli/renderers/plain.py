@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from orchestrator.cli import formats
 from orchestrator.cli.renderers.ending import Ending, ending_lines
-from orchestrator.cli.renderers.header import header_line
+from orchestrator.cli.renderers.header import header_line, who_answers
 from orchestrator.cli.renderers.lines import History, icon
 from orchestrator.cli.renderers.story import Story
 from orchestrator.cli.terminal import Screen, clean_line, cut
@@ -73,7 +73,7 @@ class PlainRenderer:
         verb = f"resumed, {formats.plural(done, 'task')} done" if story.resumed else "started"
         if story.rerun_of and not story.resumed:
             verb = f"started, a rerun of {formats.short(story.rerun_of)}"
-        models = "; its models are small programs, not an AI model" if story.synthetic else ""
+        models = f"; {who_answers(story)}" if story.synthetic else ""
         return [
             f"{icon(self.screen, 'running')} run {formats.short(story.run_id)} {verb}  {formats.instant(at)}{models}"
         ]

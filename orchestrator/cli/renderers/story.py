@@ -125,6 +125,8 @@ class Story:
         self.workflow = ""
         self.title = ""
         self.synthetic = False
+        """Small programs may answer in it; with `live`, real models as well."""
+        self.live = False
         self.resumed = False
         self.rerun_of = ""
         """The run whose results this one may take over."""
@@ -174,7 +176,7 @@ class Story:
         self.run_id = event.get("run_id", "")
         self.workflow = event.get("workflow", "")
         self.title = event.get("name") or self.workflow
-        self.synthetic = bool(event.get("synthetic"))
+        self.synthetic, self.live = bool(event.get("synthetic")), bool(event.get("live"))
         self.resumed = bool(event.get("resumed"))
         trigger = event.get("trigger") or {}
         self.rerun_of = str(trigger.get("of", "")) if trigger.get("kind") == "rerun" else ""

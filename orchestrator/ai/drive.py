@@ -328,7 +328,7 @@ class Drive:
             self._call = None
 
     def _look(self) -> None:
-        """Whether a person stopped the run while the model is silent."""
+        """Whether a person stopped the run while the model is silent, or left alone."""
         if self._control() == "stop":
             self.stop("stop")
         self._watch = asyncio.get_running_loop().call_later(LOOK_S, self._look)
@@ -356,7 +356,11 @@ class Drive:
         wake = next_wake(self.session)
         assert wake is not None, f"nothing to do and nothing to wait for while {self.exchange.phase}"
         await self._record.commit()
-        await self._until_changed(max(wake - self._around.clock.now(), 0.0))
+        self._watch = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+        try:
+            await self._until_changed(max(wake - self._around.clock.now(), 0.0))
+        finally:
+            self._watch.cancel()
         self._tell(TimePassed())
 
     async def _until_changed(self, seconds: float) -> None:

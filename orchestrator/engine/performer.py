@@ -20,6 +20,7 @@ from orchestrator.core.inputs import (
     AttemptAsked,
     AttemptEnded,
     AttemptErred,
+    AttemptInterrupted,
     AttemptParked,
     AttemptSlept,
     AttemptSucceeded,
@@ -290,6 +291,9 @@ class Performer:
         if isinstance(error, JournalError):
             raise error
         if isinstance(error, TaskError):
+            if error.type == "cancelled" and self._around.control() == "stop":
+                # It left off because the run is being stopped: that is no failure, it goes on when the run does.
+                return AttemptInterrupted(task, number, "the run was stopped")
             retry_after = error.meta.get("retry_after")
             failure = Failure(error.type, clean(error.message), clean(error.help or "") or None, retry_after)
             cost = error.meta.get("cost")

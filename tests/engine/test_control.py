@@ -100,6 +100,31 @@ async def test_a_first_stop_drains_running_work(
     assert (await (await engine.resume(handle.run_id)).wait()).status == "succeeded"
 
 
+async def test_a_stop_leaves_a_run_resumable_whose_agent_waits_or_answers(
+    engine: ExecutionEngine, plan: Callable[..., Plan]
+) -> None:
+    text = """
+        name: t
+        agents:
+          waits: {model: embedded/writer, ai_config: {retry_delay: 60s, extra: {fail: overloaded, fail_times: 1}}}
+          talks: {model: embedded/writer, ai_config: {extra: {pace: 0.05}}}
+        tasks:
+          a: {agent: waits, prompt: Bridges hum. They are long and thin.}
+          b: {agent: talks, prompt: Bridges hum. They are long and thin.}
+    """
+    handle = await engine.start(plan(text))
+    seen: set[str] = set()
+    async for event in handle.watch():
+        seen.add(event["type"])
+        if {"task_progress", "task_chunk"} <= seen:
+            break
+    handle.stop(grace=30.0, by="ada")
+    assert (await handle.wait()).status == "paused"
+    result = await (await engine.resume(handle.run_id)).wait()
+    assert result.status == "succeeded"
+    assert [result.tasks[task].attempts for task in "ab"] == [2, 2]
+
+
 async def test_an_at_most_once_task_that_was_cut_asks_a_person(
     engine: ExecutionEngine, plan: Callable[..., Plan]
 ) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from orchestrator.core.messages import Message, Text, ToolCall, Usage
+import msgspec
+
+from orchestrator.core.messages import AnyPart, Message, Text, ToolCall, Usage
 from orchestrator.ports.chat_model import (
     ChatModel,
     ChatModelError,
@@ -25,6 +28,9 @@ from orchestrator.ports.chat_model import (
 ANSWER_SIZE_MAX: Final = 8 * 1024 * 1024
 """Characters of one answer, tool arguments included; an endless stream is cut here."""
 TOOL_CALLS_MAX: Final = 128
+CALL_ID_MAX: Final = 128
+_ODD: Final = re.compile(r"[^!-.0-~]")
+"""Whatever is no visible ASCII, and the slash, which parts the names of conversations."""
 
 
 @dataclass(slots=True)
@@ -139,6 +145,28 @@ class Assembly:
                 "invalid_output", f"the arguments of tool call {name or index!r} are not a JSON object", retryable=True
             )
         return ToolCall(id_ or f"call_{index}", name, arguments)
+
+
+def with_own_ids(message: Message, taken: Collection[str], number: int) -> Message:
+    """The answer to request `number` of a conversation, each of its tool calls with an id that no other call has.
+
+    What a person allowed, a sub-agent answered or a child run came to is found again by that id: a model, or a server without
+    ids, that says one twice must not get what belongs to another call. Ids also stand in names: nothing odd is left in them.
+    """
+    seen = set(taken)
+    parts: list[AnyPart] = []
+    for part in message.parts:
+        if isinstance(part, ToolCall):
+            id_ = _ODD.sub("_", part.id)[:CALL_ID_MAX]
+            mark = 0
+            while id_ in seen:
+                mark += 1
+                end = f"_{number}_{mark}"
+                id_ = f"{_ODD.sub('_', part.id)[: CALL_ID_MAX - len(end)]}{end}"
+            seen.add(id_)
+            part = msgspec.structs.replace(part, id=id_)
+        parts.append(part)
+    return Message(message.role, tuple(parts))
 
 
 class Interruptible:

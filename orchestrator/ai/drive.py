@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from orchestrator.ai.announce import Announcer
-from orchestrator.ai.answer import Answer, Assembly, Interruptible
+from orchestrator.ai.answer import Answer, Assembly, Interruptible, with_own_ids
 from orchestrator.ai.breaker import COUNTED
 from orchestrator.ai.config import TIMEOUT_S
 from orchestrator.ai.output import read_output
@@ -339,7 +339,8 @@ class Drive:
         if schema is not None and not answer.message.tool_calls and not self.exchange.condensing:
             problems = read_output(answer.message.text, schema).problems
         cost = None if self._around.model.synthetic else await self._preparation.cost(answer.usage)
-        return AnswerArrived(number, answer.message, answer.finish, answer.usage, cost, answer.model, problems)
+        message = with_own_ids(answer.message, self.session.tool_call_ids, number)
+        return AnswerArrived(number, message, answer.finish, answer.usage, cost, answer.model, problems)
 
     async def _request_failed(self, error: ChatModelError, assembly: Assembly, number: int) -> RequestFailed:
         usage, cost = assembly.usage, None

@@ -40,7 +40,7 @@ class File(Part, frozen=True, array_like=True, tag="file"):
 
 class ToolCall(Part, frozen=True, array_like=True, tag="tool_call"):
     id: str
-    """Unique within the conversation's turn."""
+    """Unique in its conversation since ids are checked on arrival (`ai/answer.py`); in older records, in its turn."""
     name: str
     arguments: str
     """A JSON object as text, exactly as the model wrote it."""

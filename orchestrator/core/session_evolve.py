@@ -243,6 +243,7 @@ def _take_answer(session: Session, exchange: Exchange, event: CallAnswered) -> N
         session.bytes_per_token = max(size(session.context) / event.usage.input_tokens, 0.5)
     _say(session, event.message)
     calls = event.message.tool_calls
+    session.tool_call_ids.update(call.id for call in calls)
     exchange.last_call, exchange.repeats, exchange.warned = after_calls(exchange, calls)
     exchange.pending = calls
     exchange.phase = "using_tools" if calls else "deciding"

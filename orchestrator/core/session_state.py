@@ -142,6 +142,8 @@ class Session(msgspec.Struct):
     current: str = ""
     """Key of the latest exchange."""
     calls: list[Call] = []
+    tool_call_ids: set[str] = set()
+    """Of all tool calls that were ever asked for, taken back ones too."""
 
     @property
     def exchange(self) -> Exchange | None:

@@ -13,8 +13,9 @@ import pytest
 from orchestrator.ai.factory import AILoopFactory
 from orchestrator.ai.sessions import AgentSessions
 from orchestrator.bootstrap import ExecutionEngine
+from orchestrator.core.messages import Usage
 from orchestrator.core.plan import Plan
-from orchestrator.ports.chat_model import ChatRequest
+from orchestrator.ports.chat_model import ChatEvent, ChatRequest, Finished, ToolCallDelta, UsageReported
 from orchestrator.spec.compile import compile_plan
 from orchestrator.spec.load import load_workflow
 from orchestrator.stores.memory import MemoryJournal
@@ -301,3 +302,31 @@ async def test_a_program_that_may_run_only_once_runs_once_a_person_agrees(
     assert result.status == "succeeded", result.failure
     assert not results(model)[0][1], results(model)
     assert (house.root / "docs" / "log").read_text() == "x\n"
+
+
+def raw_call(call_id: str, name: str, arguments: dict[str, Any]) -> list[ChatEvent]:
+    """An answer of a server that names its calls as it likes."""
+    return [
+        ToolCallDelta(0, msgspec.json.encode(arguments).decode(), call_id, name),
+        UsageReported(Usage(10, 5)),
+        Finished("tool_calls", "scripted"),
+    ]
+
+
+@pytest.mark.parametrize("call_id", ["", "again"])
+async def test_a_call_that_repeats_an_allowed_calls_id_is_asked_for_anew(
+    house: House, engine: ExecutionEngine, call_id: str
+) -> None:
+    path, content = writes("docs/a")[1].values()
+    again = raw_call(call_id, "files_write", {"path": path, "content": content})
+    model = house.model(again, again, "Done.")
+    handle = await engine.start(house.plan(flow("{ask: [files.write]}")))
+    first = (await handle.wait()).tasks["work"].question
+    assert first is not None
+    engine.answer(handle.run_id, "work", {"approve": True})
+    result = await (await engine.resume(handle.run_id)).wait()
+    assert result.status == "waiting"
+    second = result.tasks["work"].question
+    assert second is not None
+    assert second["key"] != first["key"]
+    assert len(model.requests) == 2

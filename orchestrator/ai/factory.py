@@ -100,7 +100,7 @@ class AILoopFactory:
             config=config,
             model=masked_model(model, redactor),
             prices=self.pool.prices((worker or {}).get("cost_metrics")),
-            instructions=instructions,
+            instructions=redactor.text(instructions),
             tools={tool.spec.name: masked_tool(tool, redactor) for tool in tools},
             worker=worker,
             fallback=self._fallback(config, fallback),
@@ -185,6 +185,7 @@ class AILoopFactory:
             accounts=accounts,
             run_id=run_id,
             task_id=task_id,
+            redactor=redactor,
             sleep=self._sleep,
         )
 

@@ -25,6 +25,7 @@ from orchestrator.core.session import decide
 from orchestrator.core.session_events import Asked, HandOffAsked, Recovered, Terms
 from orchestrator.core.session_state import Exchange, Session, usage_since_asked
 from orchestrator.errors import TaskError, UsageError
+from orchestrator.host.redact import Redactor
 from orchestrator.ports.clock import Clock
 from orchestrator.ports.tool import ChildParked, PersonNeeded
 from orchestrator.workers.gate import RateGate
@@ -74,12 +75,16 @@ class AILoop:
         accounts: Iterable[Account] = (),
         run_id: str = "",
         task_id: str = "",
+        redactor: Redactor | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._seat = seat
+        self._redactor = redactor or Redactor()
         self.delegate_manager = delegates
         self._open_record = open_record
         self._record: SessionRecord | None = None
+        self._given_up: str | None = None
+        """Key of the question that ended when the record was read back."""
         self._drive: Drive | None = None
         self._turnstile = asyncio.Lock()
         self._held = False
@@ -148,15 +153,18 @@ class AILoop:
         `instructions` are added to the loop's own; `deadline` is in epoch seconds. Raises TaskError of the type that says
         what happened (`cancelled` after `stop`); its meta has `partial`, `usage`, `cost`, `turns`. JournalError goes out as
         it is, and the next `ask` reads the record anew. PersonNeeded (or ChildParked) goes out where a tool needs a person's
-        word: its call stays pending, and is made again when the same is asked again.
+        word: its call stays pending, and is made again when the same is asked again. A secret in the prompt, the instructions
+        or a file is neither recorded nor sent.
         """
         async with self._turnstile:
             self._check_usable()
             try:
                 session = self._read().session
                 key = key if key is not None else f"{len(session.exchanges) + 1}"
-                prompted = user(prompt, *[await self._kept(file) for file in files])
-                terms = asked_terms(self._seat, added=instructions, output_schema=output_schema, repair=repair)
+                clean = self._redactor.text
+                prompted = user(clean(prompt), *[await self._kept(file) for file in files])
+                added = clean(instructions) if instructions else None
+                terms = asked_terms(self._seat, added=added, output_schema=output_schema, repair=repair)
                 return await self._exchange(Asked(key, terms, prompted, deadline), publish, control)
             except (TaskError, PersonNeeded, ChildParked):
                 raise
@@ -229,8 +237,11 @@ class AILoop:
     def _read(self) -> SessionRecord:
         if self._record is None:
             self._record = self._open_record()
-            if self._record.session.exchange is not None:
+            exchange = self._record.session.exchange
+            if exchange is not None:
+                was_open = exchange.open
                 self._note(Recovered())
+                self._given_up = exchange.key if was_open and not exchange.open else None
         return self._record
 
     def _note(self, given: Asked | Recovered | HandOffAsked) -> None:
@@ -238,8 +249,10 @@ class AILoop:
         self._record.note(decide(self._record.session, given, self._around.clock.now()))
 
     async def _kept(self, file: Image | File) -> Image | File:
-        """The file as it stands in the record: by hash, where there is a journal."""
+        """The file as it stands in the record: without secrets, and by hash where there is a journal."""
         journal = self._read().journal
+        if isinstance(file, File):
+            file = msgspec.structs.replace(file, data=self._redactor.bytes(file.data))
         if journal is None or not file.data:
             return file
         digest = await asyncio.to_thread(journal.put_blob, file.data)
@@ -251,6 +264,11 @@ class AILoop:
         record, voice = self._read(), self._around.voice
         voice.in_session(record.session.id)
         resumed = asked.key in record.session.exchanges
+        if self._given_up == asked.key:
+            # Reading the record ended it a moment ago. Whoever goes on did not know that: to ask once more is a decision.
+            self._given_up = None
+            await record.commit()
+            return self._answer(record.session, record.session.exchanges[asked.key])
         self._note(asked)
         if not self._began:
             self._began = True

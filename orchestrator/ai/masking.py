@@ -1,7 +1,7 @@
 """Secrets stop at the door of a conversation: what a model or a tool says passes here before anything is recorded or shown.
 
-A server may echo the key it was asked with, a tool the token it was given. Whatever the loop records, streams, tells its
-delegates or gives to the next model came in through one of these two doors.
+A server may echo the key it was asked with, a tool the token it was given. What the loop records, streams, tells its delegates
+or gives to the next model came in through one of these two doors, or in a question: `AILoop.ask` masks that one.
 """
 
 from __future__ import annotations

@@ -7,14 +7,16 @@ import traceback
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ai.world import World
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.ai.masking import MaskedModel, masked_model, masked_tool
-from orchestrator.core.messages import Usage
+from orchestrator.core.messages import File, Usage
 from orchestrator.errors import TaskError
 from orchestrator.host.redact import MASK, Redactor
 from orchestrator.ports.chat_model import (
@@ -29,6 +31,7 @@ from orchestrator.ports.chat_model import (
     ToolSpec,
     UsageReported,
 )
+from orchestrator.ports.tool import ToolContext
 
 SECRET = "correct-horse-battery"
 REQUEST = ChatRequest(model="m", messages=())
@@ -156,3 +159,34 @@ async def test_results_and_errors_of_tools_are_masked_and_the_rest_of_the_tool_i
         await tool.call({"fail": f"no {SECRET}"}, "c")
     assert (failure.value.message, failure.value.meta) == (f"no {MASK}", {"stdout": f"no {MASK}"})
     assert tool.needs_no_permission({})  # type: ignore[attr-defined]
+
+
+async def test_a_secret_in_a_question_is_neither_recorded_nor_sent(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text(f"login: {SECRET}\n")
+    world = World("Done.")
+    context = ToolContext(
+        run_id="r1",
+        task="t",
+        key="t:1",
+        project=tmp_path,
+        cwd=tmp_path,
+        run_dir=tmp_path,
+        secrets=(SECRET,),
+        services=None,  # type: ignore[arg-type]  # it has no tools
+    )
+    agent = {"model": "scripted/m", "instructions": f"Your token is {SECRET}."}
+    call = world.call(
+        agent=agent,
+        prompt=f"Use {SECRET}.",
+        instructions=f"Not {base64.b64encode(SECRET.encode()).decode()}!",
+        files=["note.txt"],
+        project=tmp_path,
+        context=context,
+    )
+    await world.sessions().run_turns(call)
+    request = world.model.requests[0]
+    assert request.messages[0].text == f"Use {MASK}."
+    assert f"Your token is {MASK}." in request.instructions
+    assert [part.data for part in request.messages[0].parts if isinstance(part, File)] == [f"login: {MASK}\n".encode()]
+    stored = b"".join(batch.payload for batch in world.journal.read("r1/agent/t:1"))
+    assert Redactor([SECRET]).bytes(stored) == stored

@@ -68,8 +68,8 @@ class Guarded:
         if decision.pattern:
             return f"agent `{self._agent}` may not do this: `deny` has `{decision.pattern}`"
         return (
-            f"`{self.name}` wants a person's permission, and nobody is here to be asked; "
-            f"go on without it (whoever runs the workflow may put it under `permissions` of agent `{self._agent}`)"
+            f"`{self.name}` wants a person's permission, and nobody is here to be asked; go on without it "
+            f"(whoever runs the workflow may put it under `permissions: {{allow: […]}}` of agent `{self._agent}`)"
         )
 
     def _question(self, key: str, arguments: dict[str, JSON]) -> Question:

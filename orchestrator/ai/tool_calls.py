@@ -120,20 +120,25 @@ class ToolCalls:
         voice = self._around.voice
         arguments = json.loads(call.arguments)
         voice.tool_call(call, arguments)
-        self._publish("tool", {"name": call.name, "arguments": arguments, "call_id": call.id})
-        if fit is None:
-            return ToolReturned(call.id, self._misfit(call, arguments), True)
+        tool = self._around.tools.get(call.name)
+        told = {"name": call.name, "tool": tool.name if tool is not None else call.name, "call_id": call.id}
+        self._publish("tool", {**told, "arguments": arguments})
         began = self._around.clock.monotonic()
-        voice.step("tool_started", tool=call.name, tool_call_id=call.id)
-        result = await self._called(call, *fit)
+        result: Input | Parked
+        if fit is None:
+            result = ToolReturned(call.id, self._misfit(call, arguments), True)
+        else:
+            voice.step("tool_started", tool=call.name, tool_call_id=call.id)
+            result = await self._called(call, *fit)
         if isinstance(result, ToolReturned | HandOffAsked):
-            voice.step(
-                "tool",
-                tool=call.name,
-                tool_call_id=call.id,
-                is_error=isinstance(result, ToolReturned) and result.is_error,
-                seconds=round(self._around.clock.monotonic() - began, 3),
+            seconds = round(self._around.clock.monotonic() - began, 3)
+            error = result.content if isinstance(result, ToolReturned) and result.is_error else ""
+            effect = tool.effect if tool is not None else ""
+            self._publish(
+                "tool_ended", {**told, "arguments": arguments, "effect": effect, "seconds": seconds, "error": error}
             )
+            if fit is not None:
+                voice.step("tool", tool=call.name, tool_call_id=call.id, is_error=error != "", seconds=seconds)
         return result
 
     def _misfit(self, call: ToolCall, arguments: dict[str, JSON]) -> str:

@@ -117,8 +117,10 @@ def programs_and_models(plan: Plan) -> set[bool]:
 
 def _models_of(node: Node, plan: Plan) -> Iterator[str]:
     who, own = node.fields.get("agent"), node.fields.get("model")
-    named = isinstance(who, str) and "${{" not in who
-    names = [who] if named else [name for name in plan.agents if "." not in name]
+    if isinstance(who, str) and "${{" not in who:
+        names = [who]
+    else:
+        names = [name for name in plan.agents if "." not in name]
     for name in agents_behind(names, plan.agents):
         agent = plan.agents[name]
         worker = plan.workers.get(agent.get("worker") or "") or {}

@@ -9,7 +9,9 @@ journal's event number; None for what is not journaled) and, where it concerns a
     task_opened     verb (group|each|loop), count (items of an each, else None), index (round or attempt)
     task_log        stream (stdout|stderr), text                                  not journaled
     task_chunk      text, model                                                   not journaled
-    task_tool       name, arguments                                               not journaled
+    task_tool       name (as the model says it), tool (as the workflow says it), arguments, call_id        not journaled
+    task_tool_ended the same; effect, seconds, error (what the model is told, `denied: …` if the call was not let through; else
+                    empty). A call that waits for a person ends after the answer                           not journaled
     task_progress   anything a kind says                                          not journaled
     task_waits      for (what it waits for before it really begins; None: it waits no more)   not journaled
     task_succeeded  duration, cost, usage, summary (a short line), reused (None|cache|run id), synthetic, by

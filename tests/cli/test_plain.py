@@ -193,3 +193,32 @@ def test_a_rerun_says_of_what_and_starts_only_what_is_done_again(screen: Told) -
 def test_an_attempt_after_a_crash_is_not_counted_against_what_was_granted(screen: Told) -> None:
     events = stream((0.0, "run_started", started(resumed=True)), (0.0, "task_started", begins("fetch", attempt=2)))
     assert "● fetch  attempt 2\n" in told(screen, events)
+
+
+def test_what_an_agent_may_not_do_is_a_line_and_so_is_what_it_changes(screen: Told) -> None:
+    def call(error: str, effect: str, tool: str, **arguments: Any) -> dict[str, Any]:
+        name = tool.replace(".", "_")
+        return task("write", name=name, tool=tool, arguments=arguments, error=error, effect=effect, seconds=0.01)
+
+    refused = "denied: `shell` wants a person's permission, and nobody is here to be asked; go on without it"
+    events = [
+        (0.0, "run_started", started()),
+        (1.0, "task_started", begins("write", "agent", detail="writer")),
+        (2.0, "task_tool_ended", call("", "pure", "files.read", path="a.md")),
+        (3.0, "task_tool_ended", call("", "idempotent", "files.write", path="a.md", content="Hi")),
+        (4.0, "task_tool_ended", call(refused, "at_most_once", "shell", argv=["rm", "a.md"])),
+        (5.0, "task_tool_ended", call("tool: no such file", "pure", "files.read", path="b.md")),
+    ]
+    ending = Ending(status="succeeded", run_id="7f3a00000000")
+    assert told(screen, stream(*events), ending) == snapshot("""\
+      ● digest  workflows/digest.yaml
+ 0:00 ● run 7f3a00 started  2026-07-01 14:03:00 UTC
+ 0:01 ● write  started  writer
+ 0:03 ● write  tool files.write path: a.md, content: Hi  10ms
+ 0:04 ⚠ write  denied: shell ["rm", "a.md"]
+ 0:04     `shell` wants a person's permission, and nobody is here to be asked
+
+✓ digest succeeded  in 5.0s
+  run       7f3a00000000
+  denied    1 tool call of write  `whisper-flow tools workflows/digest.yaml` shows what each agent may do
+""")

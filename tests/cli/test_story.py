@@ -74,7 +74,8 @@ def test_a_text_without_line_ends_keeps_a_bounded_rest() -> None:
         ({"query": "q3 results"}, 'web "q3 results"'),
         ({}, "web"),
         (None, "web"),
-        ({"a": 1, "b": [2]}, "web {'a': 1, 'b': [2]}"),
+        ({"a": 1, "b": [2]}, "web a: 1, b: [2]"),
+        ({"path": "a.md", "content": "x" * 200}, "web path: a.md, content: " + "x" * 58 + "…"),
     ],
 )
 def test_a_tool_call_fits_a_line(arguments: Any, text: str) -> None:

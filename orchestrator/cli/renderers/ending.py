@@ -12,6 +12,7 @@ from orchestrator.cli.terminal import Screen, clean, clean_line, cut
 
 FAILURES_MAX = 3
 FILES_MAX = 5
+NAMED_MAX = 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,6 +104,14 @@ def _rows(story: Story, ending: Ending, screen: Screen) -> list[tuple[str, str]]
             rows.append(
                 ("asks", f"{clean_line(line.name)}: {cut(clean_line(str(line.question.get('question', ''))), 100)}")
             )
+    denied = [line for line in story.tasks.values() if line.denied]
+    if denied:
+        names = ", ".join(clean_line(line.name) for line in denied[:NAMED_MAX]) + (
+            " …" if len(denied) > NAMED_MAX else ""
+        )
+        calls = formats.plural(sum(line.denied for line in denied), "tool call")
+        how = screen.style(f"`whisper-flow tools {clean_line(story.workflow)}` shows what each agent may do", "dim")
+        rows.append(("denied", f"{calls} of {names}  {how}"))
     for path, size in ending.artifacts[:FILES_MAX]:
         rows.append(("artefact", f"{clean_line(path)} ({formats.size(size)})"))
     if len(ending.artifacts) > FILES_MAX:

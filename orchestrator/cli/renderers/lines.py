@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from orchestrator.cli import formats
-from orchestrator.cli.renderers.story import Story, TaskLine
+from orchestrator.cli.renderers.story import DENIED, Story, TaskLine, call_text
 from orchestrator.cli.terminal import Screen, cell_width, clean, clean_line, cut
 
 Event = dict[str, Any]
@@ -70,6 +70,7 @@ class History:
             "cancel_requested": self._cancel_requested,
             "stop_requested": self._stop_requested,
             "task_log": self._log,
+            "task_tool_ended": self._tool_ended,
         }
         if verbose:
             self._tellers["task_tool"] = self._tool
@@ -145,6 +146,21 @@ class History:
         """With `--verbose`: which tool an agent calls."""
         line = self.story.task(event["task"])
         return [self._row(line, "running", f"tool {cut(line.tool, DETAIL_MAX)}")]
+
+    def _tool_ended(self, event: Event) -> list[str]:
+        """What was denied, and what may have changed something; with `--verbose` what failed as well."""
+        line = self.story.task(event["task"])
+        error = clean_line(str(event.get("error") or ""))
+        if error.startswith(DENIED):
+            # The rest of the sentence is for the model.
+            why = error.removeprefix(DENIED).partition("; ")[0]
+            row = self._row(line, "warned", f"{self.screen.style('denied', 'yellow')}: {call_text(event)}")
+            return [row, *self._indented(line, [self.screen.style(why, "dim")])]
+        if error:
+            return [self._row(line, "running", f"tool {call_text(event)}", f"failed: {error}")] if self.verbose else []
+        if self.verbose or event.get("effect", "pure") == "pure":
+            return []
+        return [self._row(line, "running", f"tool {call_text(event)}", formats.duration(event.get("seconds")))]
 
     def progress(self, event: Event) -> list[str]:
         """What an agent is up to, in a line of its own; a frame shows it beside the task instead."""

@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orchestrator.cli import formats
-from orchestrator.cli.terminal import clean, clean_line
+from orchestrator.cli.terminal import clean, clean_line, cut
 
 Event = dict[str, Any]
 
 OPEN: Final = frozenset({"running", "sleeping", "asked", "parked"})
 SETTLED: Final = frozenset({"succeeded", "warned", "failed", "blocked", "skipped", "cancelled"})
+CALL_MAX: Final = 80
+"""Characters of a call's arguments that are shown."""
+DENIED: Final = "denied: "
+"""How what a model is told of a call begins that was not let through."""
 PARTIAL_MAX: Final = 4000
 """Characters of an unfinished line that are kept; a model that never breaks a line is shown by its end."""
 
@@ -42,6 +46,8 @@ class TaskLine:
     round: int | None = None
     tool: str = ""
     tool_at: float | None = None
+    denied: int = 0
+    """Tool calls that its agents were not allowed to make."""
     until: float | None = None
     waits_for: str = ""
     """What it waits for before it really begins, though it counts as running."""
@@ -222,8 +228,14 @@ class Story:
 
     def _on_task_tool(self, event: Event) -> None:
         line = self.task(event["task"])
-        line.tool = " ".join([*said_by(event), tool_text(event.get("name", ""), event.get("arguments"))])
+        line.tool = call_text(event)
         line.tool_at = event.get("at")
+
+    def _on_task_tool_ended(self, event: Event) -> None:
+        line = self.task(event["task"])
+        if line.tool == call_text(event):
+            line.tool = ""
+        line.denied += event.get("error", "").startswith(DENIED)
 
     def _on_task_waits(self, event: Event) -> None:
         self.task(event["task"]).waits_for = clean_line(str(event.get("for") or ""))
@@ -335,13 +347,17 @@ def said_by(event: Event) -> list[str]:
     return [f"{who}:"] if who else []
 
 
+def call_text(event: Event) -> str:
+    """The call that a `task_tool` or `task_tool_ended` speaks of, on one line."""
+    return " ".join([*said_by(event), tool_text(event.get("tool") or event.get("name", ""), event.get("arguments"))])
+
+
 def tool_text(name: str, arguments: Any) -> str:
-    """`web.search "q3 results"`: a tool call on one line."""
+    """`web.search "q3 results"`, `files.write path: a.md, content: …`: a tool call on one line."""
     if isinstance(arguments, dict) and len(arguments) == 1:
         arguments = next(iter(arguments.values()))
-    shown = (
-        ""
-        if arguments in (None, {}, [])
-        else clean_line(repr(arguments) if not isinstance(arguments, str) else f'"{arguments}"')
-    )
+        arguments = f'"{arguments}"' if isinstance(arguments, str) else arguments
+    elif isinstance(arguments, dict):
+        arguments = ", ".join(f"{key}: {formats.value_text(value)}" for key, value in arguments.items())
+    shown = "" if arguments in (None, "", []) else cut(clean_line(formats.value_text(arguments)), CALL_MAX)
     return f"{clean_line(name)} {shown}".strip()

@@ -50,7 +50,9 @@ class BudgetExceededError(TaskError):
 
     def __init__(self, account: Account, refused: Refusal) -> None:
         help = "raise `budget`, or lower `max_tokens`"
-        if refused.word == "price":
+        if refused.word in ("turns", "time"):
+            help = f"raise `{refused.word}` in the budget"
+        elif refused.word == "price":
             help = "give the worker `cost_metrics`, or set `allow_unpriced: true` in the budget"
         elif refused.word == "currency":
             help = f"write the budget in that currency, or give the worker prices in {account.currency}"

@@ -310,7 +310,8 @@ class Drive:
     async def _answer_to(self, request: ChatRequest, number: int) -> AnswerArrived | RequestFailed | StopRequested:
         self._seq = 0
         self._arriving = assembly = Assembly(on_text=self._text_arrived, on_notice=self._notice)
-        limit = self._time_left()
+        # A budget of time may leave less than the task's own timeout: the request knows.
+        limit = min(self._time_left(), self._timeout if request.timeout is None else request.timeout)
         self._cut_short = limit < self._timeout
         self._call = Interruptible(limit)
         self._watch = asyncio.get_running_loop().call_later(LOOK_S, self._look)

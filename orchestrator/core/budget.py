@@ -134,10 +134,10 @@ def refusal(account: Account, wish: Reservation, now: float = 0.0) -> Refusal | 
         left = account.tokens_max - account.tokens_spent
         return Refusal("tokens", tokens_message(account, wish, left, account.tokens_max, ""))
     if account.turns_max is not None and account.turns_spent + wish.turns > account.turns_max:
-        return Refusal("turns", f"{account.name} has used its {account.turns_max} turns")
+        return Refusal("turns", f"0 of {account.turns_max} turns are left for {account.name}")
     left_s = account.time_left(now)
     if left_s is not None and left_s <= 0:
-        return Refusal("time", f"{account.name} has used its {account.time_max:g} s of asking models")
+        return Refusal("time", f"0 of {account.time_max:g} s are left for {account.name}")
     return None
 
 

@@ -97,7 +97,7 @@ async def test_tokens_and_turns_are_budgets_too() -> None:
         await sessions.run_turns(world.call(agent={"ai_config": {"max_tokens": 50}}, **budget(tokens=40)))
     limits = {"budgets": ({"name": "turns", "turns": 1},), "worker": worker()}
     await sessions.run_turns(world.call(key="a", **limits))
-    with pytest.raises(TaskError, match="has used its 1 turns"):
+    with pytest.raises(TaskError, match="0 of 1 turns are left for"):
         await sessions.run_turns(world.call(key="b", **limits))
 
 

@@ -162,9 +162,18 @@ async def test_a_budget_of_time_cuts_a_request_and_refuses_the_next() -> None:
     limits = {"name": "run", "time": 15.0}
     await world.sessions().run_turns(world.call(agent=AGENT, worker=worker(), budgets=(limits,)))
     assert world.model.requests[0].timeout == 15.0
-    with pytest.raises(TaskError, match="has used its 15 s of asking models"):
+    with pytest.raises(TaskError, match="0 of 15 s are left for"):
         await world.sessions().run_turns(world.call(agent=AGENT, worker=worker(), budgets=(limits,), key="b"))
     assert len(world.model.requests) == 1
+
+
+async def test_a_model_that_is_silent_is_cut_when_a_budget_of_time_is_over() -> None:
+    world = World(Turn(text="never", chunk=2, gate=asyncio.Event()))
+    limits = {"name": "run", "time": 0.05}
+    agent = {"ai_config": {"max_tokens": 50, "retries": 0}}
+    with pytest.raises(TaskError, match="did not finish its answer in time") as caught:
+        await world.sessions().run_turns(world.call(agent=agent, worker=worker(), budgets=(limits,)))
+    assert caught.value.type == "timeout"
 
 
 def _late(world: World, seconds: float) -> str:
@@ -230,7 +239,7 @@ async def test_eighty_and_a_hundred_percent_are_told_once_each() -> None:
     world.factory._delegates = lambda run_id: manager
     for number in range(10):
         await world.sessions().run_turns(world.call(**within({"turns": 10}, key=str(number))))
-    with pytest.raises(TaskError, match="has used its 10 turns"):
+    with pytest.raises(TaskError, match="0 of 10 turns are left for"):
         await world.sessions().run_turns(world.call(**within({"turns": 10}, key="more")))
     assert [(said["percent"], said["used"], said["most"]) for said in told] == [(80, 8.0, 10.0), (100, 10.0, 10.0)]
     for said in told:
@@ -255,7 +264,7 @@ async def test_an_agents_own_budget_is_for_each_of_its_conversations() -> None:
     for key in ("a", "b"):
         await world.sessions().run_turns(world.call(agent=agent, worker=worker(), key=key))
     await world.sessions().run_turns(world.call(agent=agent, worker=worker(), key="c", session="s"))
-    with pytest.raises(TaskError, match="conversation r1/agent/@s has used its 1 turns"):
+    with pytest.raises(TaskError, match="0 of 1 turns are left for conversation r1/agent/@s"):
         await world.sessions().run_turns(world.call(agent=agent, worker=worker(), key="d", session="s"))
 
 
@@ -303,7 +312,7 @@ async def test_a_resumed_task_begins_with_what_it_and_all_inside_it_spent() -> N
     world.start()
     call = {"agent": AGENT, "worker": worker(), "budgets": (name,)}
     await world.sessions().run_turns(world.call(key="r1:build[a].more", **call))
-    with pytest.raises(TaskError, match="has used its 3 turns"):
+    with pytest.raises(TaskError, match="0 of 3 turns are left for"):
         await world.sessions().run_turns(world.call(key="r1:build[a].last", **call))
 
 

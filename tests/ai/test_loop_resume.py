@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.ai.record import read_session
 from orchestrator.core.session_state import Session
+from orchestrator.errors import TaskError
 from orchestrator.ports.chat_model import ChatModelError, ChatRequest
 from orchestrator.ports.journal import Batch
 from orchestrator.stores.memory import MemoryJournal
@@ -122,3 +123,29 @@ async def test_killed_after_any_commit_of_an_overflow_the_answer_is_the_same(pol
         assert (await talk(second)).value == got.value
         if second.model.requests:
             assert [message.text for message in second.model.requests[-1].messages] == sent
+
+
+def cut_in_flight(world: World) -> MemoryJournal:
+    """Killed while its latest request was out."""
+    batches = len(list(world.journal.read(STREAM)))
+    cuts = (cut(world.journal, commits) for commits in range(batches, 0, -1))
+    return next(found for found in cuts if read_session(found, STREAM).calls[-1:] and _in_flight(found))
+
+
+def _in_flight(journal: MemoryJournal) -> bool:
+    return read_session(journal, STREAM).calls[-1].status == "in flight"
+
+
+async def test_a_request_that_was_cut_off_twice_is_not_sent_again_until_somebody_wants_it() -> None:
+    first = World("Answer.")
+    await first.loop().ask("?", key="k")
+    second = World("Answer.", journal=cut_in_flight(first))
+    await second.loop().ask("?", key="k")
+    assert len(second.model.requests) == 1
+    third = World("Answer.", journal=cut_in_flight(second))
+    loop = third.loop()
+    with pytest.raises(TaskError) as caught:
+        await loop.ask("?", key="k")
+    assert (caught.value.type, third.model.requests) == ("lost", [])
+    assert [call.status for call in read_session(third.journal, STREAM).calls] == ["unknown", "unknown"]
+    assert (await loop.ask("?", key="k")).text == "Answer."

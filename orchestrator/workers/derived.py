@@ -56,9 +56,12 @@ class Conversations:
         self._read: dict[str, Conversation] = {}
         self._lock = threading.Lock()
 
-    def all(self, prefix: str = "", *, replayed: bool = False) -> Iterator[Conversation]:
-        """Raises JournalError. Replayed ones asked no model: they are left out unless asked for."""
+    def all(self, prefix: str = "", *, replayed: bool = False, since: float = 0.0) -> Iterator[Conversation]:
+        """Raises JournalError. Replayed ones asked no model: they are left out unless asked for; and so are those that were
+        over before `since`, which are not even read."""
         for row in agent_rows(self._journal, prefix):
+            if row.ended_at is not None and row.ended_at < since:
+                continue
             if replayed or not row.summary.get("replayed"):
                 yield self._one(row)
 

@@ -14,6 +14,7 @@ import msgspec
 
 from orchestrator.core.budget import UNIT
 from orchestrator.core.session_state import Call, Exchange
+from orchestrator.ports.chat_model import parse_model
 from orchestrator.ports.journal import Journal
 from orchestrator.workers.derived import AGENT, CURRENCY, Conversation, Conversations, is_unknown
 from orchestrator.workers.performance import task_name
@@ -76,7 +77,7 @@ def spending(
     """Groups with the most money first (days: the latest first). Replayed runs are left out. Raises JournalError."""
     groups: dict[str, Spent] = {}
     name_of = _NAMES[by]
-    for paid in paid_requests(journal):
+    for paid in paid_requests(journal, since=since):
         if paid.call.sent_at >= since and (until is None or paid.call.sent_at < until):
             name = name_of(paid)
             _add(groups.setdefault(name, Spent(name=name)), paid)
@@ -104,11 +105,11 @@ def total(groups: Iterable[Spent]) -> Spent:
     return whole
 
 
-def paid_requests(journal: Journal | Conversations | None) -> Iterator[Paid]:
-    """Every request on record that was sent to a model."""
+def paid_requests(journal: Journal | Conversations | None, *, since: float = 0.0) -> Iterator[Paid]:
+    """Every request on record that was sent to a model; all of those since `since`, and some before."""
     conversations = journal if isinstance(journal, Conversations) else Conversations(journal, keep=0)
     workflows: dict[str, str] = {}
-    for conversation in conversations.all():
+    for conversation in conversations.all(since=since):
         run = conversation.row.stream.split(AGENT)[0]
         if run not in workflows:
             workflows[run] = conversations.workflow(run)
@@ -140,6 +141,14 @@ def _add(spent: Spent, paid: Paid) -> None:
             spent.at_most[currency] = spent.at_most.get(currency, 0) + call.cost_bound
 
 
+def _one_spelling(model: str) -> str:
+    """`openai:gpt-5` is `openai/gpt-5`: whichever of the two signs comes first ends the provider's name."""
+    try:
+        return "/".join(parse_model(model))
+    except ValueError:
+        return model
+
+
 def _task(paid: Paid) -> str:
     return task_name(paid.exchange.key).removeprefix(f"{paid.run}:")
 
@@ -149,7 +158,7 @@ _NAMES: Final[dict[str, Callable[[Paid], str]]] = {
     "workflow": lambda paid: paid.workflow or "(no workflow)",
     "agent": lambda paid: paid.call.agent or paid.exchange.terms.agent,
     "worker": lambda paid: paid.call.worker or "(none)",
-    "model": lambda paid: paid.call.model or paid.exchange.terms.model,
+    "model": lambda paid: _one_spelling(paid.call.model or paid.exchange.terms.model),
     "day": lambda paid: f"{datetime.fromtimestamp(paid.call.sent_at, UTC):%Y-%m-%d}",
     "task": lambda paid: f"{paid.workflow or '(no workflow)'} {_task(paid)}",
 }

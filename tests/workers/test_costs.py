@@ -43,6 +43,15 @@ async def test_money_is_summed_by_everything_it_can_be_asked_by(tmp_path: Path) 
         assert total(spending(house.journal, by)).shown()["costs"] == {"USD": "0.00006"}  # type: ignore[arg-type]
 
 
+async def test_both_spellings_of_a_model_are_one_model(tmp_path: Path) -> None:
+    house = House(tmp_path, m=ScriptedModel("x", repeat_last=True))
+    for task, model in (("a", "scripted/m"), ("b", "scripted:m")):
+        asked = call(house, "r1", task, definition=None)
+        asked.agent = {"model": model}
+        await house.sessions.run_turns(asked)
+    assert {name: requests for name, (requests, _, _) in shown(house, "model").items()} == {"scripted/m": 2}
+
+
 async def test_an_unknown_price_and_an_unknown_usage_are_counted_beside_the_sum(tmp_path: Path) -> None:
     cut = ChatModelError("invalid_input", "cut", retryable=False)
     refused = ChatModelError("invalid_input", "no", retryable=False, charged=False)

@@ -13,13 +13,13 @@ from orchestrator.ai.attachments import attachments
 from orchestrator.ai.config import AILoopConfig
 from orchestrator.ai.factory import AILoopFactory
 from orchestrator.ai.guarded import guarded
-from orchestrator.ai.inner_calls import cost_so_far, inner_calls, meta_with_inner, with_inner
 from orchestrator.ai.loop import AILoop, LoopAnswer
 from orchestrator.ai.manager import AILoopManager
 from orchestrator.ai.seats import Seat
 from orchestrator.ai.settings import loop_settings
 from orchestrator.ai.sub_agents import SubAgentTool, worker_of
 from orchestrator.ai.transfers import TransferTool
+from orchestrator.ai.used_behind import cost_so_far, meta_with_behind, used_behind, with_behind
 from orchestrator.core.budget import Account
 from orchestrator.errors import CredentialsError, NotFoundError, TaskError, UsageError
 from orchestrator.ports.services import AgentAnswer, AgentCall
@@ -102,16 +102,16 @@ class AgentSessions:
         )
 
     async def _ask(self, loop: AILoop, call: AgentCall, stream: str) -> AgentAnswer:
-        """The answer, or the failure, with what it and all agents behind it used."""
+        """The answer, or the failure, with what it and all behind it used."""
         try:
             answer = _agent_answer(await self._answer(loop, call))
         except TaskError as error:
-            error.meta = meta_with_inner(error.meta, inner_calls(self._factory.journal, call, stream))
+            error.meta = meta_with_behind(error.meta, used_behind(self._factory.journal, call, stream))
             raise
         except (PersonNeeded, ChildParked) as waits:
             waits.cost = cost_so_far(self._factory.journal, call, stream)
             raise
-        usage, cost = with_inner(answer.usage, answer.cost, inner_calls(self._factory.journal, call, stream))
+        usage, cost = with_behind(answer.usage, answer.cost, used_behind(self._factory.journal, call, stream))
         return replace(answer, usage=usage, cost=cost)
 
     async def _answer(self, loop: AILoop, call: AgentCall) -> LoopAnswer:

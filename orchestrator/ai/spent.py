@@ -81,6 +81,12 @@ def _children(journal: Journal, streams: str) -> Iterator[StreamRow]:
                 yield row
 
 
+def runs_called(journal: Journal, run_id: str, task: str, since: float) -> list[StreamRow]:
+    """The runs that this very task of a run called since then (epoch seconds)."""
+    children = [row for row in _children(journal, f"{run_id}{AGENTS}") if row.started_at >= since]
+    return [row for row in children if _called_by(journal, row.stream) == task]
+
+
 def _called_by(journal: Journal, run_id: str) -> str:
     """The caller's task that a run was started for."""
     for batch in journal.read(run_id):

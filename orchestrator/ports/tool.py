@@ -112,7 +112,8 @@ class ToolContext:
     call: AgentCall | None = None
     """The agent call they serve; None for the `tool:` verb."""
     costs: list[float] = field(default_factory=list)
-    """What runs that its tools started have cost, in the run's currency; a tool adds to it when it is known."""
+    """What runs that its tools started have cost, in the run's currency; a tool adds to it when it is known. For the `tool:`
+    verb: an agent's are read from the record, so that those of an attempt before count as well."""
 
 
 class ToolSource(Protocol):

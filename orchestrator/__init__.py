@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.delegates.loading import attach_delegate as attach_delegate
     from orchestrator.delegates.loading import listens_to as listens_to
     from orchestrator.delegates.manager import DelegateManager as DelegateManager
-    from orchestrator.engine.running import RunHandle as RunHandle
+    from orchestrator.engine.handle import RunHandle as RunHandle
     from orchestrator.engine.views import RunResult as RunResult
     from orchestrator.engine.views import RunView as RunView
     from orchestrator.engine.views import TaskView as TaskView
@@ -61,7 +61,7 @@ _WHERE = {
     "NotYetError": "errors",
     "Plan": "core.plan",
     "RunBusyError": "errors",
-    "RunHandle": "engine.running",
+    "RunHandle": "engine.handle",
     "RunResult": "engine.views",
     "RunView": "engine.views",
     "TaskError": "errors",

@@ -31,7 +31,7 @@ from orchestrator.workers.lazy import LazyWorkers
 if TYPE_CHECKING:
     from orchestrator.ai.tapes import TapePlayer, TapeRecorder
     from orchestrator.ai.tapes.place import Surroundings
-    from orchestrator.engine.running import RunHandle
+    from orchestrator.engine.handle import RunHandle
     from orchestrator.ports.chat_model import ChatModelError
     from orchestrator.ports.services import Sessions
     from orchestrator.ports.tool import Toolbox

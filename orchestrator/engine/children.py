@@ -15,7 +15,7 @@ from orchestrator.ports.services import ChildResult, WorkflowFace
 
 if TYPE_CHECKING:
     from orchestrator.engine.engine import Engine
-    from orchestrator.engine.running import RunHandle
+    from orchestrator.engine.handle import RunHandle
 
 JSON = Any
 

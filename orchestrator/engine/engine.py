@@ -15,14 +15,15 @@ from orchestrator.core.inputs import AttemptSucceeded, Recovered, StartRun
 from orchestrator.core.plan import Plan, encode_plan
 from orchestrator.core.run_state import RunState
 from orchestrator.delegates import DelegateManager
-from orchestrator.engine import admission, inspect, reuse
+from orchestrator.engine import admission, full_disk, inspect, reuse
 from orchestrator.engine.admission import Credentials
 from orchestrator.engine.conversations import conversations
 from orchestrator.engine.fold import fold, pinned_plan
+from orchestrator.engine.handle import RunHandle
 from orchestrator.engine.inbox import Message, check_how
 from orchestrator.engine.letters import Letters
 from orchestrator.engine.performer import Limits
-from orchestrator.engine.running import RunHandle, Running
+from orchestrator.engine.running import Running
 from orchestrator.engine.values import load, store
 from orchestrator.engine.views import RunResult, RunView, StreamEvent
 from orchestrator.engine.watching import Watcher
@@ -301,8 +302,12 @@ class Engine:
         return found[0]
 
     def runs(self, **filters: Any) -> list[StreamRow]:
-        """Runs, newest first; the filters are those of `Journal.rows`."""
-        return [row for row in self.journal.rows(**filters) if "/" not in row.stream]
+        """Runs, newest first; the filters are those of `Journal.rows`. One held for want of space is `paused` here."""
+        asked = tuple(filters.get("status") or ())
+        if "paused" in asked and "running" not in asked:
+            filters = {**filters, "status": (*asked, "running")}
+        rows = (full_disk.as_held(self.journal, row) for row in self.journal.rows(**filters) if "/" not in row.stream)
+        return [row for row in rows if not asked or row.status in asked]
 
     def inspect(self, run_id: str) -> RunView:
         return inspect.run_view(fold(self.journal, run_id), self.journal)

@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator.core.run_state import RUN, Answer, Question, RunState
 from orchestrator.core.status import TASK_WORDS
+from orchestrator.engine import full_disk
 from orchestrator.engine.spending import Spending
 from orchestrator.engine.stream import failure_dict, total_usage
 from orchestrator.engine.values import Values, load
@@ -86,11 +87,13 @@ def _outer_first(state: RunState, owner: int) -> list[int]:
 def run_view(state: RunState, journal: Journal) -> RunView:
     start = state.start
     assert start is not None
+    full = {} if state.over else full_disk.hold_of(journal, start.run_id)
+    holds = {name: {"by": hold.by, "reason": hold.reason, "at": hold.at} for name, hold in state.holds.items()} | full
     return RunView(
         run_id=start.run_id,
         workflow=start.workflow,
         name=state.plan.name,
-        status=state.status,
+        status=full_disk.status_of(state.status, full),
         driver=journal.holder(start.run_id),
         started_at=state.started_at,
         ended_at=state.ended_at,
@@ -102,7 +105,7 @@ def run_view(state: RunState, journal: Journal) -> RunView:
         trigger=start.trigger,
         git=state.git,
         parent=start.parent,
-        holds={name: {"by": hold.by, "reason": hold.reason, "at": hold.at} for name, hold in state.holds.items()},
+        holds=holds,
         tasks=task_views(state, journal),
         cost=sum(state.costs.values()) if state.costs else None,
         usage=total_usage(state),

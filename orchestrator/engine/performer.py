@@ -31,9 +31,10 @@ from orchestrator.engine.output_files import keep_files, mentions_files
 from orchestrator.engine.places import Place, YieldingRuns
 from orchestrator.engine.schemas import problems
 from orchestrator.engine.values import Values, load, store
-from orchestrator.errors import JournalError, TaskError, WhisperFlowError
+from orchestrator.errors import JournalError, JournalFullError, TaskError, WhisperFlowError
 from orchestrator.host.project import Project, resolve_inside
 from orchestrator.host.redact import Redactor, harmless
+from orchestrator.host.space import no_space
 from orchestrator.ports.services import Services
 from orchestrator.ports.task_kind import Asking, Attempt, Ending, Outcome, Parked, Sleeping, Succeeded, TaskKind
 
@@ -290,6 +291,8 @@ class Performer:
         clean = self._around.redactor.text
         if isinstance(error, JournalError):
             raise error
+        if no_space(error):
+            raise JournalFullError("no space is left for the files of a task", help="free some space") from error
         if isinstance(error, TaskError):
             if error.type == "cancelled" and self._around.control() == "stop":
                 # It left off because the run is being stopped: that is no failure, it goes on when the run does.

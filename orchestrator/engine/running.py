@@ -4,46 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from orchestrator.core.events import AnyEvent, Failure
+from orchestrator.core.events import AnyEvent
 from orchestrator.core.expressions import render_tree
 from orchestrator.core.inputs import (
-    Answered,
     AnyInput,
     AttemptSucceeded,
-    Cancel,
-    ClearHold,
     GitKnown,
-    Resolve,
     SetHold,
     Stop,
 )
 from orchestrator.core.run_state import RunState, next_wake
 from orchestrator.delegates import DelegateDispatcher, DelegateManager
-from orchestrator.engine import inbox, inspect
+from orchestrator.engine import full_disk, inbox
 from orchestrator.engine.actor import RunActor
 from orchestrator.engine.admission import Credentials
-from orchestrator.engine.fold import fold
 from orchestrator.engine.gitinfo import git_status, head_commit
+from orchestrator.engine.handle import RunHandle
 from orchestrator.engine.inbox import Message
 from orchestrator.engine.performer import PROCESS_VERBS, Performer, Surroundings
 from orchestrator.engine.queueing import HOLD, Queue
 from orchestrator.engine.spending import Spending
 from orchestrator.engine.telling import engine_stopped, notifications
 from orchestrator.engine.values import Values, load
-from orchestrator.engine.views import RunResult, RunView, StreamEvent
 from orchestrator.engine.watching import Feed, Watcher
-from orchestrator.errors import NotFoundError, UsageError, WhisperFlowError
+from orchestrator.errors import JournalError, JournalFullError, WhisperFlowError
 from orchestrator.host.environment import base_environment
 from orchestrator.host.redact import Redactor
 from orchestrator.ports.journal import StreamRow
 
 if TYPE_CHECKING:
     from orchestrator.engine.engine import Engine
+
+_log = logging.getLogger("orchestrator.engine")
 
 JSON = Any
 
@@ -75,6 +71,8 @@ class Running:
         self._claim = contextlib.ExitStack()
         self._watchers: set[Watcher] = set()
         self._started = asyncio.Event()
+        self._was_full = False
+        """A note says that its last driver found no space."""
         self._git: dict[str, JSON] | None = None
         self._queue: Queue | None = None
         self.first: list[AnyInput] = []
@@ -111,6 +109,7 @@ class Running:
         self._inputs = inputs
         self._credentials = credentials
         assert state.start is not None
+        self._was_full = self.engine.journal.full_since(self.run_id) is not None
         self.parent = state.start.parent
         if state.start.reuse is not None:
             self.reusable = self.engine.results_of(load(self.engine.journal, state.start.reuse))
@@ -160,6 +159,9 @@ class Running:
             await actor.drive(first)
             while self._missed_a_message():
                 await actor.drive([])
+        except JournalFullError as full:
+            error = self._held(full)
+            raise error from full
         except BaseException as raised:
             error = raised
             raise
@@ -178,6 +180,12 @@ class Running:
             if error is None:
                 self._tell_parent()
             self._settle_future(error)
+
+    def _held(self, error: JournalFullError) -> JournalFullError:
+        """What becomes of a run that can record nothing more."""
+        if self.engine.journal.row(self.run_id) is None:
+            return error  # it never began
+        return full_disk.hold(self.engine.journal, self.run_id, error)
 
     def _missed_a_message(self) -> bool:
         """Whether somebody wrote to a run that parks just then, saw that it had a driver and trusted him with it: whoever lets go looks
@@ -202,7 +210,9 @@ class Running:
                 self._dispatcher.post([("engine_stopped", engine_stopped(self.state))])
             return
         said = {"error_type": "internal", "error_message": str(error) or type(error).__name__}
-        stopped = engine_stopped(self.state) | {"status": "running"}
+        stopped = engine_stopped(self.state) | {
+            "status": "paused" if isinstance(error, JournalFullError) else "running"
+        }
         self._dispatcher.post([("engine_error_occurred", said), ("engine_stopped", stopped)])
 
     def _settle_future(self, error: BaseException | None) -> None:
@@ -221,7 +231,10 @@ class Running:
             row = self.engine.journal.row(start.parent)
             if row is not None and row.ended_at is None:
                 message = Message(kind="child_ended", task=task, by=self.run_id)
-                self.engine.journal.send(start.parent, f"ended:{self.run_id}", inbox.encode(message))
+                try:
+                    self.engine.journal.send(start.parent, f"ended:{self.run_id}", inbox.encode(message))
+                except JournalError as error:  # it is over all the same; its caller finds that out when it is resumed
+                    _log.warning("run %s could not tell its caller that it is over: %s", self.run_id, error)
 
     async def _learn_git(self, actor: RunActor) -> None:
         if self._git is None:
@@ -269,6 +282,9 @@ class Running:
 
     def _publish(self, state: RunState, now: float, events: Sequence[AnyEvent]) -> None:
         self._started.set()
+        if self._was_full:
+            self._was_full = False
+            self.engine.journal.forget_full(self.run_id)
         if self.feed:
             self.feed.recorded()
         if self.manager.active:
@@ -346,88 +362,3 @@ class Running:
 def _looked_at(task: asyncio.Task[None]) -> None:
     if not task.cancelled():
         task.exception()
-
-
-class RunHandle:
-    """A run that this process drives, for whoever started it."""
-
-    def __init__(self, running: Running) -> None:
-        self._running = running
-
-    @property
-    def run_id(self) -> str:
-        return self._running.run_id
-
-    @property
-    def state(self) -> RunState:
-        return self._running.state
-
-    async def wait(self) -> RunResult:
-        """Wait until the run is over, waits for a person, or was stopped. Raises JournalError if it could not go on."""
-        await asyncio.shield(self._running.finished)
-        return inspect.run_result(self._running.state, self._running.engine.journal)
-
-    async def finish(self) -> str:
-        """`wait`, for those who only want the run's status and not the views of its tasks."""
-        await asyncio.shield(self._running.finished)
-        return self._running.state.status
-
-    async def watch(self, after: int = 0) -> AsyncIterator[StreamEvent]:
-        """Events from number `after` on, live, until the run is over or let go of."""
-        watcher = self._running.watcher(after)
-        try:
-            async for event in watcher.events(until_parked=True):
-                yield event
-        finally:
-            self._running.forget_watcher(watcher)
-
-    def view(self) -> RunView:
-        engine = self._running.engine
-        return inspect.run_view(fold(engine.journal, self.run_id, self._running.state.plan), engine.journal)
-
-    def pause(self, name: str = "user", *, by: str = "", reason: str = "") -> None:
-        self._post(SetHold(name, by, reason))
-
-    def unpause(self, name: str = "user", *, by: str = "") -> None:
-        self._post(ClearHold(name, by))
-
-    resume = unpause
-
-    def cancel(self, *, by: str = "", reason: str = "", failure: Failure | None = None) -> None:
-        """End the run for good: as cancelled, or as failed with `failure`."""
-        self._post(Cancel(by or "the caller", reason, failure))
-
-    def stop(self, *, grace: float = 30.0, by: str = "") -> None:
-        """Drain: nothing new starts, running work gets `grace` seconds; the run stays resumable. Again with 0: at once."""
-        self._post(Stop(by or "the caller", grace))
-
-    def answer(self, task: str | None, value: JSON, *, by: str = "", question: str = "") -> None:
-        """Answer a question of the run; `question` is the name (`key`) of the one that was read, where it has one.
-
-        UsageError says what does not fit its form, or that it is open no more.
-        """
-        message = Message(kind="answer", task=task or "", value=value, by=by, question=question)
-        journal = self._running.engine.journal
-        given: Answered = inbox.answer(self._running.state, message, lambda stored: load(journal, stored))
-        self._post(given)
-
-    def let_go(self) -> None:
-        """Nobody is here any more who could answer: stop driving the run once it only waits for people."""
-        actor = self._running.actor
-        if actor is not None:
-            actor.park = True
-            actor.knock()
-
-    def resolve(self, task: str, how: str, *, by: str = "", value: JSON = None) -> None:
-        """Say what became of an `unknown` task: `retry`, `succeeded` (with its value) or `failed`."""
-        inbox.check_how(how)
-        number = self._running.state.find(task)
-        if number is None:
-            raise NotFoundError(f"the run has no task `{task}`")
-        self._post(Resolve(number, how, by, msgspec.json.encode(value)))
-
-    def _post(self, given: AnyInput) -> None:
-        actor = self._running.actor
-        if actor is None or self._running.finished.done():
-            raise UsageError(f"run {self.run_id} is not driven here any more", help="resume it first")
-        actor.post(given)

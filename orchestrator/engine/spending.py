@@ -11,7 +11,7 @@ from orchestrator.engine.values import load
 from orchestrator.ports.journal import Journal
 
 if TYPE_CHECKING:
-    from orchestrator.engine.running import RunHandle
+    from orchestrator.engine.handle import RunHandle
 
 JSON = Any
 Driving = Callable[[str], "RunHandle | None"]

@@ -139,6 +139,19 @@ class Journal(Protocol):
         """Who holds the claim ("pid 123 on host"), None if nobody living does."""
         ...
 
+    def note_full(self, stream: str) -> None:
+        """Note beside the journal that there was no space for this stream's next events. Never raises; where not even a note
+        can be left, `full_since` stays as it was."""
+        ...
+
+    def forget_full(self, stream: str) -> None:
+        """There was space again. Never raises."""
+        ...
+
+    def full_since(self, stream: str) -> float | None:
+        """When such a note was left (epoch seconds), None if there is none."""
+        ...
+
     def put_blob(self, data: bytes) -> str:
         """Store bytes durably before returning; returns their SHA-256 in hex."""
         ...

@@ -7,7 +7,6 @@ may name them. A write that fails leaves at most a file in `blobs/new/`, which a
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.errors import JournalError, JournalFullError
+from orchestrator.host.space import no_space
 from orchestrator.stores._disk import sync_file, sync_folder
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -128,6 +128,6 @@ def _translated(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if no_space(error):
             raise JournalFullError(f"{what}: no space is left", help="free some space, then resume") from error
         raise JournalError(f"{what}: {error}") from error

@@ -7,7 +7,6 @@ means nothing.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import os
@@ -21,6 +20,7 @@ from typing import Final
 import msgspec
 
 from orchestrator.errors import JournalError, JournalFullError, RunBusyError
+from orchestrator.host.space import no_space
 from orchestrator.stores._disk import pause
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
@@ -37,6 +37,11 @@ class Note(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"pid {self.pid} on {self.host}"
+
+
+def file_name(stream: str) -> str:
+    """A stream's name as a file's."""
+    return stream if _PLAIN_NAME.fullmatch(stream) else "h." + hashlib.sha256(stream.encode()).hexdigest()
 
 
 class Claims:
@@ -75,8 +80,7 @@ class Claims:
                 if attempt:
                     pause(0.002)  # it may only be someone who asks who the holder is
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            raise (JournalFullError if full else JournalError)(
+            raise (JournalFullError if no_space(error) else JournalError)(
                 f"the claim on {stream} could not be taken: {error.strerror}"
             ) from error
         raise RunBusyError(stream, self.holder(stream) or "another process")
@@ -85,8 +89,7 @@ class Claims:
         return read_holder(self._path(stream))
 
     def _path(self, stream: str) -> Path:
-        plain = stream if _PLAIN_NAME.fullmatch(stream) else "h." + hashlib.sha256(stream.encode()).hexdigest()
-        return self._root / plain
+        return self._root / file_name(stream)
 
     def forget_in_child(self) -> None:
         for fd in self._held:

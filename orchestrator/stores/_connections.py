@@ -7,7 +7,6 @@ migrates it: so nobody finds the tables changed under an open journal.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import random
@@ -20,6 +19,7 @@ from typing import Final
 import apsw
 
 from orchestrator.errors import JournalError, JournalFullError, JournalVersionError
+from orchestrator.host.space import NO_SPACE
 from orchestrator.stores._disk import pause, sync_folder
 
 FILE_NAME: Final = "journal.db"
@@ -110,7 +110,7 @@ def as_journal_error(error: apsw.Error, db: apsw.Connection | None = None) -> Jo
 
 
 def _no_space(db: apsw.Connection | None) -> bool:
-    return db is not None and db.system_errno in (errno.ENOSPC, errno.EDQUOT)
+    return db is not None and db.system_errno in NO_SPACE
 
 
 def version_of(db: apsw.Connection) -> int:

@@ -46,6 +46,7 @@ class MemoryJournal:
         self._lock = threading.Lock()
         self._streams: dict[str, _Stream] = {}
         self._claims: set[str] = set()
+        self._full: dict[str, float] = {}
         self._blobs: dict[str, bytes] = {}
         self._cache: dict[str, tuple[bytes, float]] = {}
         self._listeners: list[_Listener] = []
@@ -192,6 +193,15 @@ class MemoryJournal:
         self._open()
         with self._lock:
             return _ourselves() if stream in self._claims else None
+
+    def note_full(self, stream: str) -> None:
+        self._full[stream] = self._now()
+
+    def forget_full(self, stream: str) -> None:
+        self._full.pop(stream, None)
+
+    def full_since(self, stream: str) -> float | None:
+        return self._full.get(stream)
 
     # Blobs and cache
 

@@ -6,7 +6,6 @@ and the knock are files beside it, each in its own module.
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import apsw
 
 from orchestrator.errors import JournalError, JournalFullError
+from orchestrator.host.space import no_space
 from orchestrator.ports.journal import Batch, Done, InboxMessage, StoredBatch, StreamRow
 from orchestrator.stores import _batches as batches
 from orchestrator.stores._blobs import Blobs
@@ -30,6 +30,7 @@ from orchestrator.stores._connections import (
     translated,
 )
 from orchestrator.stores._disk import sync_folder
+from orchestrator.stores._full import FullNotes
 from orchestrator.stores._writer import Writer
 from orchestrator.stores._writes import NUMBER_BITS, Append, Remember, Send, checksum
 
@@ -87,6 +88,7 @@ class SqliteJournal:
         self._readers.append(first)
         self._blobs = Blobs(state_dir / "blobs")
         self._claims = Claims(state_dir / "claims")
+        self._full = FullNotes(state_dir / "full")
         self._knock: Knock | None = None
         self._writer = Writer(
             self._path, self._connect, threaded=synchronous == "FULL" if threaded is None else threaded
@@ -239,6 +241,15 @@ class SqliteJournal:
         self._check()
         return self._claims.holder(stream)
 
+    def note_full(self, stream: str) -> None:
+        self._full.leave(stream)
+
+    def forget_full(self, stream: str) -> None:
+        self._full.remove(stream)
+
+    def full_since(self, stream: str) -> float | None:
+        return self._full.since(stream)
+
     # Blobs and cache
 
     def put_blob(self, data: bytes) -> str:
@@ -317,7 +328,7 @@ def _folder_errors(state_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if no_space(error):
             raise JournalFullError(f"no space is left in {str(state_dir)!r}", help="free some space") from error
         raise JournalError(f"the state folder {str(state_dir)!r} cannot be used: {error.strerror}") from error
 

@@ -12,8 +12,8 @@ import pytest
 from orchestrator.bootstrap import ExecutionEngine
 from orchestrator.core.inputs import AttemptSucceeded
 from orchestrator.core.plan import Plan
+from orchestrator.engine.handle import RunHandle
 from orchestrator.engine.queueing import ConcurrencySkippedError
-from orchestrator.engine.running import RunHandle
 from orchestrator.errors import (
     CredentialsError,
     InvalidInputsError,

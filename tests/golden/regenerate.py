@@ -26,7 +26,7 @@ from orchestrator.core.plan import Plan, decode_plan
 from orchestrator.core.run_state import RunState
 from orchestrator.core.status import TASK_WORDS
 from orchestrator.core.turn import replay
-from orchestrator.engine.running import RunHandle
+from orchestrator.engine.handle import RunHandle
 from orchestrator.stores.memory import MemoryJournal
 
 HERE = Path(__file__).parent

@@ -455,6 +455,16 @@ class JournalConformance:
         with pytest.raises(JournalError):
             journal.get_blob(digest)
 
+    def test_a_note_of_a_full_disk_stays_until_it_is_forgotten(self, journal: Journal) -> None:
+        for stream in ("r", "r/agent/odd name\n"):
+            assert journal.full_since(stream) is None
+            journal.note_full(stream)
+            journal.note_full(stream)
+            assert journal.full_since(stream) is not None
+            journal.forget_full(stream)
+            journal.forget_full(stream)
+            assert journal.full_since(stream) is None
+
     def test_the_cache_forgets_at_its_time(self, journal: Journal) -> None:
         journal.remember("k", b"v", NOW + 10)
         assert journal.recall("k", NOW) == b"v"

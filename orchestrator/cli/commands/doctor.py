@@ -23,6 +23,8 @@ from orchestrator.cli.terminal import clean
 Level = Literal["ok", "info", "warning", "error"]
 
 DISK_FREE_MIN: Final = 200 * 1024 * 1024
+DISK_FULL: Final = 64 * 1024
+"""Less than the next few commits need."""
 TOOLS: Final = {
     "bash": "`run:` tasks need it; without it they fall back to `sh`",
     "git": "runs are pinned to a commit with it",
@@ -73,7 +75,7 @@ def examine(session: Session, project: Path) -> Iterator[Check]:
     yield _platform()
     yield from _project(session, project)
     yield from _state(session.state(project))
-    yield _disk(session.state(project))
+    yield from _disk(session.state(project))
     yield _cache()
     for tool, why in TOOLS.items():
         found = shutil.which(tool)
@@ -138,13 +140,25 @@ def _state(state: Path) -> Iterator[Check]:
         yield Check("state", "ok", f"{typed_path(state)}: every event and every blob is as it was written")
 
 
-def _disk(state: Path) -> Check:
+def _disk(state: Path) -> Iterator[Check]:
     place = next(folder for folder in (state, *state.parents) if folder.exists())
     free = shutil.disk_usage(place).free
     told = f"{formats.size(free)} free where the state is"
-    if free < DISK_FREE_MIN:
-        return Check("disk", "warning", told, "runs are held when the disk is full; make room")
-    return Check("disk", "ok", told)
+    if free < DISK_FULL:
+        yield Check("disk", "error", f"{told}: nothing can be recorded, and no run starts", "make room")
+    elif free < DISK_FREE_MIN:
+        yield Check("disk", "warning", told, "runs are held when the disk is full; make room")
+    else:
+        yield Check("disk", "ok", told)
+    held = _held_for_space(state)
+    if held:
+        told = f"{formats.plural(held, 'run')} held by `disk_full`"
+        yield Check("disk", "error", told, "make room, then `whisper-flow resume RUN` goes on; `runs` names them")
+
+
+def _held_for_space(state: Path) -> int:
+    """How many runs found no space to record more."""
+    return sum(1 for _ in (state / "full").iterdir()) if (state / "full").is_dir() else 0
 
 
 def _cache() -> Check:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def command(run: str, detach: bool, **options: Any) -> int:
     """Go on with RUN (default: the last one), with the plan it was started with.
 
-    Finished tasks are not done again. A hold set by `pause` is lifted. If another process drives the run, only that.
+    Finished tasks are not done again. A hold set by `pause` or a full disk is lifted. If another process drives the run, only that.
     """
     session = current()
     with session.reading() as engine:
@@ -36,7 +36,7 @@ def command(run: str, detach: bool, **options: Any) -> int:
         if view.driver is None or "user" in view.holds:
             # Also where the journal shows no hold yet: `pause` may lie in the inbox of a run that nobody drives.
             engine.unpause(run_id, by=whoami())
-        left = [name for name in view.holds if name != "user"]
+        left = [name for name in view.holds if name not in ("user", "disk_full")]
     if left:
         release = session.command("pause", formats.short(run_id), "--name", left[0], "--release")
         session.err.line(f"it stays held by {', '.join(f'`{name}`' for name in left)}; `{release}` takes a hold away")

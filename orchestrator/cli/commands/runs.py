@@ -79,6 +79,8 @@ def note_of(row: StreamRow, driver: str | None) -> str:
     summary = row.summary or {}
     if row.ended_at is not None:
         return str(summary.get("error") or ("replayed" if summary.get("replayed") else ""))
+    if summary.get("held"):
+        return str(summary.get("reason"))
     asks = summary.get("asks") or []
     if asks:
         return f"asks: {', '.join(map(str, asks[:3]))}"

@@ -83,3 +83,48 @@ def test_an_answer_survives_the_death_of_whoever_goes_on_with_it(project: Projec
     assert [one["value"]["approve"] for one in page["answers"]] == [True]
     assert (project.folder / "one.txt").read_text() == "Hello"
     assert sum(talk["requests"] for talk in page["conversations"]) <= 3
+
+
+LOOKS = """
+name: looks
+agents:
+  clerk: {model: embedded/tool-caller, tools: ['files.*']}
+tasks:
+  read: {agent: clerk, prompt: "Use files_read.\\npath: note.txt"}
+  write: {after: read, agent: clerk, prompt: "Use files_write.\\npath: one.txt\\ncontent: Hello"}
+"""
+
+
+def test_what_an_agent_called_and_said_can_be_read_afterwards(project: Project) -> None:
+    (project.folder / "note.txt").write_text("Ship on Monday.\n")
+    ran = project.call("run", project.write("looks", LOOKS), "--progress", "plain")
+    assert "⚠ write  denied: files.write path: one.txt, content: Hello" in ran.err
+    assert "denied    1 tool call of write" in ran.err
+    assert "files.read" not in ran.err
+    assert '✓ files_read "note.txt"  → Ship on Monday.' in project.call("show", "@last", "read").out
+    text = project.call("show", "@last", "write").out
+    assert "⚠ files_write path: one.txt, content: Hello  → denied: " in text
+    said = project.call("show", "@last", "read", "--talk").out
+    assert (
+        said.index("Use files_read.") < said.index("call files_read") < said.index("files_read:\n    Ship on Monday.")
+    )
+    (talk,) = project.call("show", "@last", "read", "--talk", "--json").json["conversations"]
+    assert [one["role"] for one in talk["messages"]] == ["user", "assistant", "tool", "assistant"]
+    assert talk["messages"][2]["tool_results"][0]["content"] == "Ship on Monday.\n"
+    assert "needs a task" in project.call("show", "@last", "--talk", expect=2).err
+
+
+FAILS = """
+name: fails
+agents: {shaky: {model: embedded/writer, ai_config: {extra: {fail: invalid_output}}}}
+tasks: {note: {agent: shaky, prompt: A note, output: {points: integer}}}
+"""
+
+
+def test_after_a_failed_answer_the_way_to_what_was_said_is_shown(project: Project) -> None:
+    ran = project.call("run", project.write("fails", FAILS), expect=1)
+    (way,) = [row for row in ran.err.splitlines() if "--talk" in row]
+    assert "what its agent was told and said" in way
+    text = project.call("show", "@last", "note", "--talk").out
+    assert text.count("assistant:") == 3
+    assert "does not fit the required JSON schema" in text

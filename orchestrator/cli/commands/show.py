@@ -14,13 +14,15 @@ from orchestrator.cli.renderers.lines import failure_lines, icon
 from orchestrator.cli.renderers.story import depth_of, segments
 from orchestrator.cli.session import Session, current
 from orchestrator.cli.shapes import print_json, run_json, task_json
+from orchestrator.cli.talk_pages import call_rows, messages_json, transcript_rows
 from orchestrator.cli.taping import told
 from orchestrator.cli.terminal import Screen, clean, clean_line, cut
-from orchestrator.errors import NotFoundError
+from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.spec.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from orchestrator import RunView, TaskView
+    from orchestrator.ports.journal import Journal
 
 TASKS_MAX: Final = 200
 VALUE_MAX: Final = 4000
@@ -34,9 +36,14 @@ VALUE_MAX: Final = 4000
 @click.option(
     "--calls", is_flag=True, help="Each model request of the run: when, by whom, what became of it, what it cost."
 )
+@click.option("--talk", is_flag=True, help="All that the agents of TASK were told, said and called, word for word.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(run: str, task: str | None, value_only: bool, everything: bool, calls: bool, as_json: bool) -> None:
-    """Show RUN (default: the last one): status, inputs, tasks, outputs; or one TASK of it: attempts, cost, value."""
+def command(
+    run: str, task: str | None, value_only: bool, everything: bool, calls: bool, talk: bool, as_json: bool
+) -> None:
+    """Show RUN (default: the last one): status, inputs, tasks, outputs; or one TASK of it: attempts, cost, tool calls, value."""
+    if talk and task is None:
+        raise UsageError("`--talk` needs a task", help="for example: whisper-flow show @last TASK --talk")
     session = current()
     out = session.out
     with session.reading() as engine:
@@ -54,11 +61,17 @@ def command(run: str, task: str | None, value_only: bool, everything: bool, call
         talks = engine.conversations(view.run_id, task)
         if as_json:
             page = {"run_id": view.run_id, **task_json(found, with_value=True)}
-            print_json(out, "task/1", page | {"conversations": [_talk_json(one) for one in talks]})
+            said = [{"messages": messages_json(engine.journal, one["stream"])} if talk else {} for one in talks]
+            both = zip(talks, said, strict=True)
+            print_json(out, "task/1", page | {"conversations": [_talk_json(one) | more for one, more in both]})
         elif value_only:
             out.line(formats.value_text(found.value, indent=2))
+        elif talk:
+            for row in transcript_rows(out, engine.journal, talks, everything=everything):
+                out.line(row)
         else:
-            show_task(out, view, found, talks, everything=everything)
+            rows = _talk_rows(out, engine.journal, talks, everything=everything)
+            show_task(out, view, found, rows, everything=everything)
 
 
 def _talk_json(talk: dict[str, Any]) -> dict[str, Any]:
@@ -189,8 +202,8 @@ def _answer_line(answer: dict[str, Any]) -> str:
     return f"{who}: {asked}  →  {cut(clean_line(formats.value_text(answer['value'])), 100)}"
 
 
-def _talk_rows(out: Screen, talks: list[dict[str, Any]]) -> list[str]:
-    """One line a conversation, each below the one that asked it."""
+def _talk_rows(out: Screen, journal: Journal, talks: list[dict[str, Any]], *, everything: bool) -> list[str]:
+    """One line a conversation, each below the one that asked it, and its tool calls below that."""
     rows = []
     for talk in talks:
         facts = [
@@ -206,13 +219,13 @@ def _talk_rows(out: Screen, talks: list[dict[str, Any]]) -> list[str]:
                 out.style(f"{talk['unknown']} of them {cut_off} cut off: counted at the upper bound", "yellow")
             )
         told = "  ".join(fact for fact in facts if fact)
-        rows.append(f"    {'  ' * talk['depth']}{clean_line(str(talk['agent']))}  {told}")
+        indent = "    " + "  " * talk["depth"]
+        rows.append(f"{indent}{clean_line(str(talk['agent']))}  {told}")
+        rows += [f"{indent}  {row}" for row in call_rows(out, journal, talk["stream"], everything=everything)]
     return [f"  {out.style('conversations', 'dim')}", *rows] if rows else []
 
 
-def show_task(
-    out: Screen, view: RunView, task: TaskView, talks: list[dict[str, Any]], *, everything: bool = False
-) -> None:
+def show_task(out: Screen, view: RunView, task: TaskView, talk_rows: list[str], *, everything: bool = False) -> None:
     out.line(task_line(out, task, 0).replace(_label(task).strip(), out.style(clean_line(task.name), "bold"), 1))
     facts = [("verb", f"{task.verb}  {view.workflow}:{task.line}" if task.line else task.verb)]
     if task.started_at is not None:
@@ -228,12 +241,14 @@ def show_task(
         out.line(f"  {out.style(f'{label:<9}', 'dim')} {text}")
     for row in failure_lines(out, task.failure, []):
         out.line(f"  {row}")
-    for row in _talk_rows(out, talks):
+    for row in talk_rows:
         out.line(row)
     meta = {name: part for name, part in task.meta.items() if part not in ("", None, {}, [])}
     if task.question is not None:
         _values(out, "question", {name: part for name, part in task.question.items() if part is not None}, everything)
-    _values(out, "known besides its value", meta, everything)
     value = task.value
+    if meta.get("text") == value:
+        meta.pop("text", None)
+    _values(out, "known besides its value", meta, everything)
     if value is not None:
         out.line(_indented(out.style("value", "dim") + " ", value, "  ", everything))

@@ -24,6 +24,7 @@ from orchestrator.core.budget import Account
 from orchestrator.errors import CredentialsError, NotFoundError, TaskError, UsageError
 from orchestrator.ports.services import AgentAnswer, AgentCall
 from orchestrator.ports.tool import ChildParked, PersonNeeded, Tool
+from orchestrator.tools._names import with_unique_wire_names
 
 Tools = Callable[[AgentCall], Awaitable[Iterable[Tool]]]
 
@@ -76,6 +77,7 @@ class AgentSessions:
         tools = list(await self._tools(call))
         tools += [SubAgentTool(other, call, self.run_turns) for other in _others(call, "sub_agents")]
         tools += [TransferTool(other, call.agents[other]) for other in _others(call, "handoffs")]
+        tools = _told_apart(tools, call.agent_id)
         if call.context is None:
             return tools
         return guarded(tools, agent.get("permissions"), call.agent_id, call.context)
@@ -169,6 +171,17 @@ class AgentSessions:
 
     async def close(self) -> None:
         await self.manager.cleanup()
+
+
+def _told_apart(tools: list[Tool], agent_id: str) -> list[Tool]:
+    """No two with one name for models. Raises TaskError `invalid_input` for two that people cannot tell apart either."""
+    names = [tool.name for tool in tools]
+    for name in names:
+        if names.count(name) > 1:
+            raise TaskError(
+                "invalid_input", f"agent {agent_id!r} has two tools named {name!r}", help="rename one of them"
+            )
+    return with_unique_wire_names(tools)
 
 
 def _others(call: AgentCall, word: str) -> list[str]:

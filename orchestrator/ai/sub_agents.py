@@ -8,7 +8,6 @@ paid twice. What a person is asked in it is asked of the task that stands above 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -19,6 +18,7 @@ from orchestrator.errors import TaskError
 from orchestrator.ports.chat_model import ToolSpec
 from orchestrator.ports.services import AgentAnswer, AgentCall
 from orchestrator.ports.tool import PersonNeeded, Question, ToolContext
+from orchestrator.tools._names import wire_name
 
 JSON = Any
 RunTurns = Callable[[AgentCall], Awaitable[AgentAnswer]]
@@ -37,7 +37,7 @@ class SubAgentTool:
         agent = caller.agents[agent_id]
         self.name = f"ask_{agent_id}"
         self.spec = ToolSpec(
-            name=spec_name("ask", agent_id),
+            name=wire_name(self.name),
             description=f"Asks another agent, who sees only the prompt. {purpose(agent_id, agent)}",
             parameters={
                 "type": "object",
@@ -100,11 +100,6 @@ class SubAgentTool:
         if caller.context is not None:
             asked.context = _inside(caller.context, asked, call_id)
         return asked
-
-
-def spec_name(verb: str, agent_id: str) -> str:
-    """The tool's name as models may see it: letters, digits, `_` and `-`, at most 64."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", f"{verb}_{agent_id}")[:64]
 
 
 def purpose(agent_id: str, agent: Mapping[str, JSON]) -> str:

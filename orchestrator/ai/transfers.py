@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.ai.handoff import HandOff
-from orchestrator.ai.sub_agents import purpose, spec_name
+from orchestrator.ai.sub_agents import purpose
 from orchestrator.core.plan import Effect
 from orchestrator.ports.chat_model import ToolSpec
+from orchestrator.tools._names import wire_name
 
 JSON = Any
 
@@ -22,7 +23,7 @@ class TransferTool:
         self.name = f"transfer_to_{agent_id}"
         self._agent_id = agent_id
         self.spec = ToolSpec(
-            name=spec_name("transfer_to", agent_id),
+            name=wire_name(self.name),
             description=f"Hands this conversation over to another agent, who answers in your place. {purpose(agent_id, agent)}",
             parameters={
                 "type": "object",

@@ -258,8 +258,35 @@ async def test_an_agent_hands_the_conversation_over(house: House, engine: Execut
     assert "He is in a hurry." in said
 
 
-def test_every_name_is_one_that_models_accept() -> None:
-    from orchestrator.ai.sub_agents import spec_name
+async def test_agents_whose_names_look_alike_to_a_model_are_both_asked(house: House, engine: ExecutionEngine) -> None:
+    text = """
+        name: t
+        agents:
+          chief: {model: scripted/chief, sub_agents: [data-eu.v1, data-eu_v1]}
+          data-eu.v1: {model: scripted/old}
+          data-eu_v1: {model: scripted/new}
+        tasks:
+          work: {agent: chief, prompt: Do it.}
+    """
 
-    assert spec_name("ask", "task.a.b") == "ask_task_a_b"
-    assert len(spec_name("transfer_to", "x" * 100)) == 64
+    def asks_both(request: ChatRequest) -> Turn:
+        return Turn(tool_calls=[(tool.name, {"prompt": "You?"}) for tool in request.tools])
+
+    chief = house.model(asks_both, "Done.", name="chief")
+    house.model("The old one.", name="old")
+    house.model("The new one.", name="new")
+    await engine.run(house.plan(text))
+    assert sorted(content for content, _ in results(chief)) == ["The new one.", "The old one."]
+
+
+async def test_a_sub_agent_named_like_another_tool_is_refused(house: House, engine: ExecutionEngine) -> None:
+    text = """
+        name: t
+        agents:
+          chief: {model: scripted/chief, tools: [ask_person], sub_agents: [person]}
+          person: {model: scripted/scout}
+        tasks:
+          work: {agent: chief, prompt: Do it.}
+    """
+    result = await engine.run(house.plan(text))
+    assert result.tasks["work"].failure["message"] == "agent 'chief' has two tools named 'ask_person'"  # type: ignore[index]

@@ -18,6 +18,8 @@ from orchestrator.spec.compile_references import Path
 from orchestrator.spec.load import Workflow, child_path
 
 PACKAGE: Final = "orchestrator.tools"
+OPENED: Final = frozenset({"mcp", "python", "workflow"})
+"""Sources that know no tool by name until they are opened: looking is spared their imports."""
 _FUNCTION: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _GLOB: Final = re.compile(r"[*?\[]")
 
@@ -38,6 +40,8 @@ def built_in() -> dict[str, ToolFacts]:
     """Every tool whose facts are known beforehand, by its name."""
     facts: dict[str, ToolFacts] = {}
     for name in registry.names(PACKAGE):
+        if name in OPENED:
+            continue
         source = registry.load(PACKAGE, name, "TOOLS", noun="tool source")
         if not isinstance(source, type) and hasattr(source, "declared"):
             facts.update(source.declared())

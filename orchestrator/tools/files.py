@@ -6,7 +6,6 @@ closed unless a root lies in them.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
@@ -93,6 +92,8 @@ class FileTools(DeclaredSource):
     declarations = DECLARATIONS
 
     async def opened(self, context: ToolContext, chosen: Sequence[Declaration]) -> list[Tool]:
+        import asyncio  # whoever only looks at what is declared above needs none of it
+
         places = await asyncio.to_thread(places_of, context)
         where = f"It may use these folders: {places.named()}"
         return [one.tool(context, _run_of(one.name, places, context), note=where) for one in chosen]
@@ -100,6 +101,8 @@ class FileTools(DeclaredSource):
 
 def _run_of(name: str, places: Places, context: ToolContext) -> Run:
     async def run(given: dict[str, JSON], call_id: str) -> JSON:
+        import asyncio
+
         # Files may be slow, and searching is work: neither belongs on the loop.
         return await asyncio.to_thread(_called(name, places, given, context, call_id))
 

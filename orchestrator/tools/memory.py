@@ -6,7 +6,6 @@ models: it is given back as text, never as an instruction.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -86,6 +85,8 @@ def _declared(given: Mapping[str, JSON]) -> bool:
 
 def _run_of(name: str, store: MemoryStore, context: ToolContext) -> Run:
     async def run(given: dict[str, JSON], call_id: str) -> JSON:
+        import asyncio  # whoever only looks at what is declared needs none of it
+
         return await asyncio.to_thread(_called, name, store, given, context)
 
     return run

@@ -91,6 +91,16 @@ def test_validate_asks_neither_models_nor_the_network(project: Project) -> None:
     }
 
 
+def test_looking_at_agents_with_tools_is_as_cheap(project: Project) -> None:
+    agent = "{model: openai/gpt-5-mini, tools: ['*'], memory: true, permissions: {allow: ['files.write:path=a/*']}}"
+    project.write("tools", f"name: tools\nagents: {{a: {agent}}}\ntasks: {{a: {{agent: a, prompt: Hi}}}}\n")
+    heavy = {"asyncio", "ssl", "httpx", "pydantic_ai", "openai", "mcp", "apsw", "rich", "networkx"}
+    found = modules_after(project, "validate")
+    assert "orchestrator.tools.files" in found, "the probe really looked at tools"
+    assert not found & heavy
+    assert not modules_after(project, "tools") & heavy
+
+
 def test_a_cached_plan_runs_without_reading_yaml(project: Project) -> None:
     (project.folder / "config").mkdir()
     (project.folder / "config" / "whisper-flow.yaml").write_text("limits: {processes: 3}\n")

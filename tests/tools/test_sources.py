@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
+from orchestrator import registry
 from orchestrator.ports.services import WorkflowFace
+from orchestrator.spec.tool_names import OPENED, PACKAGE
 from orchestrator.tools.ask_person import TOOLS as ASK_PERSON
 from orchestrator.tools.files import TOOLS as FILES
 from orchestrator.tools.python import TOOLS as PYTHON
@@ -61,3 +63,8 @@ class TestPython(SourceConformance):
     def prepare(self, world: ToolWorld) -> None:
         code = 'def count(word: str, times: int = 1) -> str:\n    """Repeat a word."""\n    return word * times\n'
         Path(world.file("reports.py", code))
+
+
+def test_sources_that_looking_passes_over_have_nothing_to_show() -> None:
+    sources = {name: registry.load(PACKAGE, name, "TOOLS", noun="tool source") for name in registry.names(PACKAGE)}
+    assert {name for name, source in sources.items() if not hasattr(source, "declared")} == OPENED

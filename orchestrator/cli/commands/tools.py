@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -164,6 +163,8 @@ def _listed(
     agents = {name: agent for name, (agent, _, _) in reachable_agents(workflow).items() if name in names}
     if not opens:
         return {name: agent_rows(workflow, agent, settings) for name, agent in agents.items()}
+    import asyncio
+
     return asyncio.run(_opened(session, workflow, agents, settings))
 
 

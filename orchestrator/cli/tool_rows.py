@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from orchestrator.core.tool_patterns import Pattern
     from orchestrator.ports.tool import Tool
     from orchestrator.spec.load import Workflow
 
 JSON = Any
 UNKNOWN = "?"
+NAMED_ONLY = "denied, unless `allow` names it"
 
 
 @dataclass(slots=True, kw_only=True, frozen=True)
@@ -148,6 +150,8 @@ def _permission(row: Row, agent: Mapping[str, JSON], settings: Mapping[str, JSON
     from orchestrator.core.tool_patterns import matches
 
     permissions = read_permissions(agent.get("permissions"))
+    if _changes_workers(row.name) and not _named(row.name, permissions.allow):
+        return NAMED_ONLY
     said: list[str] = []
     for verdict, patterns in (("denied", permissions.deny), ("asks", permissions.ask), ("runs", permissions.allow)):
         for one in patterns:
@@ -168,10 +172,26 @@ def _configured(row: Row, settings: Mapping[str, JSON]) -> list[str]:
 
 def _by_itself(name: str, effect: str, source: str = "") -> str:
     """What becomes of a call that no pattern fits."""
+    if _changes_workers(name):
+        return NAMED_ONLY
     if effect == UNKNOWN:
         return "runs if it only reads, else as others"
     free = effect == "pure" or name.startswith(("memory.", "workers.")) or source in ("agent", "hand-off")
     return "runs" if free else "asks at a terminal, else denied"
+
+
+def _changes_workers(name: str) -> bool:
+    from orchestrator.ports.workers import OPERATIONS
+
+    prefix, _, operation = name.partition(".")
+    return prefix == "workers" and operation in OPERATIONS and OPERATIONS[operation].changes
+
+
+def _named(name: str, patterns: Iterable[Pattern]) -> bool:
+    """Whether one of them speaks of this tool and not of everything."""
+    from orchestrator.core.tool_patterns import matches
+
+    return any(one.tool.startswith("workers.") and matches(one.tool, name) for one in patterns)
 
 
 def _joined(said: list[str], last: str) -> str:

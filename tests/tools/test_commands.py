@@ -123,3 +123,16 @@ def test_a_memory_is_edited_by_hand(project: Project) -> None:
     ran = project.call("memory", "edit", "team", env={"VISUAL": str(editor), "EDITOR": str(editor)})
     assert ran.code == 0, ran.err
     assert (folder / "team.md").read_text() == "## b\n<!-- by hand -->\n\ntwo\n"
+
+
+def test_what_changes_workers_is_shown_as_denied_until_it_is_named(project: Project) -> None:
+    rows = {row["name"]: row for row in project.call("tools", "workers.*", "--json").json["tools"]}
+    assert rows["workers.add"]["permission"] == "denied, unless `allow` names it"
+    assert rows["workers.run"]["permission"] == "runs"
+    agent = "boss: {model: embedded/writer, tools: ['workers.*'], permissions: {allow: [workers.add]}}"
+    file = project.write("boss", f"name: boss\nagents:\n  {agent}\ntasks: {{a: {{agent: boss, prompt: Hi}}}}\n")
+    rows = {row["name"]: row for row in project.call("tools", file, "--json").json["agents"]["boss"]}
+    assert [rows[f"workers.{name}"]["permission"] for name in ("add", "remove")] == [
+        "runs",
+        "denied, unless `allow` names it",
+    ]

@@ -35,6 +35,8 @@ class PaidCall(msgspec.Struct, frozen=True, kw_only=True):
     currency: str = "USD"
     synthetic: bool = False
     """No AI model was asked: nothing was paid."""
+    key: str = ""
+    """The prompt's, below the key of whom it was asked for."""
     last: bool = False
     """A budget had room for this one only."""
 
@@ -72,6 +74,7 @@ def conversation_calls(journal: Journal, stream: str) -> list[PaidCall]:
             charged=call.charged,
             currency=call.currency or "USD",
             synthetic=call.synthetic,
+            key=call.key,
             last=call.last,
         )
         for call in session.calls

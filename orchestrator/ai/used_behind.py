@@ -13,6 +13,7 @@ from orchestrator.core.plan import agents_behind
 from orchestrator.core.session_state import usage_since_asked
 from orchestrator.ports.journal import Journal
 from orchestrator.ports.services import AgentCall
+from orchestrator.workers.performance import SPAWNED
 
 CONVERSATIONS_MAX = 100_000
 
@@ -32,6 +33,8 @@ def used_behind(journal: Journal | None, call: AgentCall, stream: str) -> Behind
     if journal is None or call.depth:  # whoever stands above them all counts for all
         return NOTHING
     rows = journal.rows(prefix=f"{call.run_id}/agent/{call.key}/", limit=CONVERSATIONS_MAX)
+    # Instances of workers have a conversation of their own, in which others may ask as well.
+    rows += journal.rows(prefix=f"{call.run_id}/agent/@{SPAWNED}", limit=CONVERSATIONS_MAX)
     calls_workflows = _may_call_workflows(call)
     if not rows and not calls_workflows:
         return NOTHING
@@ -40,7 +43,12 @@ def used_behind(journal: Journal | None, call: AgentCall, stream: str) -> Behind
         return NOTHING
     own = session.calls[session.exchanges[call.key].first_call - 1 :]
     since = own[0].sent_at if own else 0.0
-    calls = [one for row in rows for one in conversation_calls(journal, row.stream) if one.sent_at >= since]
+    calls = [
+        one
+        for row in rows
+        for one in conversation_calls(journal, row.stream)
+        if one.sent_at >= since and one.key.startswith(f"{call.key}/")
+    ]
     return Behind(calls, _costs_of_runs(journal, call, since) if calls_workflows else [])
 
 

@@ -23,6 +23,8 @@ def tool_context(attempt: Attempt) -> ToolContext:
         answers=attempt.answers,
         attended=attempt.attended,
         deadline=attempt.deadline,
+        budgets=attempt.fields.get("budgets") or (),
+        workers=attempt.fields.get("workers") or {},
         mcp=attempt.fields.get("mcp") or {},
         settings=attempt.fields.get("tool_settings") or {},
     )

@@ -1,11 +1,12 @@
 """`tool:` calls one tool, without a model, and takes what it returns as the value.
 
-Fields: `{name, args}`, and from the engine `mcp` and `tool_settings`. Whoever wrote the workflow means the call: it needs no
-permission. What it may do is still bounded by the tool's own configuration.
+Fields: `{name, args}`, and from the engine `mcp`, `workers`, `budgets` and `tool_settings`. Whoever wrote the workflow means the
+call: it needs no permission. What it may do is still bounded by the tool's own configuration.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from orchestrator.errors import TaskError
@@ -37,14 +38,21 @@ class ToolKind(WaitingKind):
         try:
             value = await tool.call(arguments, CALL_ID)
         except PersonNeeded as needed:
-            return asking(needed.question, attempt.now)
+            return replace(asking(needed.question, attempt.now), cost=_cost(context))
         except ChildParked as parked:
-            return Parked(reason=parked.reason)
+            return Parked(reason=parked.reason, cost=_cost(context))
+        except TaskError as error:
+            error.meta = {"cost": _cost(context), **error.meta}
+            raise
         return Succeeded(
             value=Redactor(attempt.secrets).value(value),
             meta={"tool": name, "effect": tool.effect},
-            cost=sum(context.costs) if context.costs else None,
+            cost=_cost(context),
         )
+
+
+def _cost(context: ToolContext) -> float | None:
+    return sum(context.costs) if context.costs else None
 
 
 async def _opened(context: ToolContext, name: str) -> Tool:

@@ -111,8 +111,12 @@ class ToolContext:
     """`tools:` of the project's configuration: {files: {roots}, shell: {allow, sandbox}, http: {…}}."""
     call: AgentCall | None = None
     """The agent call they serve; None for the `tool:` verb."""
+    budgets: tuple[dict[str, JSON], ...] = ()
+    """What a `tool:` attempt draws on, as in `AgentCall.budgets`."""
+    workers: Mapping[str, dict[str, JSON]] = field(default_factory=dict)
+    """Those of its plan."""
     costs: list[float] = field(default_factory=list)
-    """What runs that its tools started have cost, in the run's currency; a tool adds to it when it is known. For the `tool:`
+    """What runs and workers that its tools asked have cost, in the run's currency; a tool adds to it when it is known. For the `tool:`
     verb: an agent's are read from the record, so that those of an attempt before count as well."""
 
 

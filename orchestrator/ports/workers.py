@@ -39,6 +39,8 @@ class Asker:
     """Epoch seconds."""
     control: Callable[[], str | None] = lambda: None
     depth: int = 0
+    costs: list[float] = field(default_factory=list)
+    """What was paid for it so far; whoever asks a model adds to it."""
 
 
 class WorkerOperations(Protocol):

@@ -5,17 +5,21 @@ No agent sets keys, limits, prices or addresses: the operations take no such arg
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from orchestrator.errors import TaskError, WhisperFlowError
+from orchestrator.errors import ErrorType, TaskError, WhisperFlowError
 from orchestrator.ports.tool import Tool, ToolContext
 from orchestrator.ports.workers import OPERATIONS, Asker, WorkerOperations
 from orchestrator.tools._declared import Declaration, DeclaredSource, Run
 
 JSON = Any
 PREFIX: Final = "workers"
+_TYPES: Final[dict[str, ErrorType]] = {
+    "rate_limited": "rate_limited", "configuration": "auth", "invalid_argument": "invalid_input", "internal": "internal",
+}  # fmt: skip
 
 
 class Workers(DeclaredSource):
@@ -69,21 +73,33 @@ def _run(operations: WorkerOperations, operation: str, context: ToolContext) -> 
         asker = Asker(
             run_id=context.run_id,
             key=f"{call.key if call is not None else context.key}/{call_id}",
-            budgets=call.budgets if call is not None else (),
-            workers=call.workers if call is not None else {},
+            budgets=call.budgets if call is not None else context.budgets,
+            workers=call.workers if call is not None else context.workers,
             deadline=context.deadline,
             control=context.control,
             depth=call.depth if call is not None else 0,
+            costs=context.costs,
         )
         try:
             return await operations.perform(operation, arguments, asker)
         except TaskError:
             raise
         except WhisperFlowError as error:
+            if call is None:
+                raise _of_task(error) from error
             said = f"{error.message} ({error.help})" if error.help else error.message
             raise TaskError("tool", said) from error
 
     return run
+
+
+def _of_task(error: WhisperFlowError) -> TaskError:
+    """What a `tool:` task fails with: a budget is a budget, whoever was asked."""
+    type_ = getattr(error, "error_type", None) or _TYPES.get(getattr(error, "kind", ""), "tool")
+    found = TaskError(type_, error.message, help=error.help)
+    if isinstance(at := getattr(error, "retry_at", None), float):
+        found.meta = {"retry_after": max(at - time.time(), 0.0)}
+    return found
 
 
 TOOLS = Workers()

@@ -128,7 +128,8 @@ class Caller:
                 read_noun(BaseConfig, instance.current_config, "settings"),
                 prompt,
                 instance_id=own,
-                key=f"{own}:{number}",
+                # Below the asker's own key, as a single call's.
+                key=f"{asker.key}/{own}:{number}" if asker is not None else f"{own}:{number}",
                 session=own,
                 files=instance.active_file_contexts if number == 1 else (),
                 deadline=deadline,
@@ -182,26 +183,31 @@ class Caller:
         settings = {name: value for name, value in config.said().items() if name != "base_url"}
         # Its files are given once, with the first prompt, together with the instance's own.
         worker = {**definition.as_worker(), "base_config": config.said(), "default_file_contexts": []}
-        return await self._sessions.run_turns(
-            AgentCall(
-                run_id=asker.run_id if asker is not None else instance_id,
-                task=TASK,
-                key=key,
-                agent_id=definition.definition_id,
-                agent={"worker": definition.definition_id, "ai_config": settings},
-                prompt=prompt,
-                files=list(files),
-                session=session,
-                deadline=asker.deadline if asker is not None and deadline is None else deadline,
-                publish=lambda type, data: None,
-                control=asker.control if asker is not None else lambda: None,
-                budgets=asker.budgets if asker is not None else (),
-                depth=asker.depth + 1 if asker is not None else 0,
-                worker=worker,
-                project=self._project,
-                workers={definition.definition_id: worker},
-            )
+        call = AgentCall(
+            run_id=asker.run_id if asker is not None else instance_id,
+            task=TASK,
+            key=key,
+            agent_id=definition.definition_id,
+            agent={"worker": definition.definition_id, "ai_config": settings},
+            prompt=prompt,
+            files=list(files),
+            session=session,
+            deadline=asker.deadline if asker is not None and deadline is None else deadline,
+            publish=lambda type, data: None,
+            control=asker.control if asker is not None else lambda: None,
+            budgets=asker.budgets if asker is not None else (),
+            depth=asker.depth + 1 if asker is not None else 0,
+            worker=worker,
+            project=self._project,
+            workers={definition.definition_id: worker},
         )
+        try:
+            answer = await self._sessions.run_turns(call)
+        except TaskError as error:
+            _told(asker, error.meta.get("cost"))
+            raise
+        _told(asker, answer.cost)
+        return answer
 
     async def _note(self, record: PerformanceRecord, asker: Asker | None) -> PerformanceRecord:
         """The journal's record of a single call, where it has one; else this one is kept."""
@@ -259,6 +265,11 @@ def _cost(answer: AgentAnswer | None) -> Decimal | None:
     if answer.synthetic:
         return Decimal(0)
     return Decimal(str(answer.cost)) if answer.cost is not None else None
+
+
+def _told(asker: Asker | None, cost: float | None) -> None:
+    if asker is not None and cost is not None:
+        asker.costs.append(cost)
 
 
 def _check_prompt(prompt: str) -> None:

@@ -14,7 +14,7 @@ from workers.test_performance import call
 from orchestrator.errors import TaskError
 from orchestrator.ports.tool import ToolContext
 from orchestrator.ports.workers import OPERATIONS, Asker
-from orchestrator.testing.scripted import ScriptedModel
+from orchestrator.testing.scripted import ScriptedModel, Turn
 from orchestrator.tools.workers import TOOLS
 from orchestrator.workers.definitions import PROTECTED
 from orchestrator.workers.errors import InvalidArgumentError, WorkerError, WorkerNotFoundError
@@ -169,6 +169,40 @@ async def test_the_askers_budget_holds_for_what_it_asks_of_workers(tmp_path: Pat
     with pytest.raises(WorkerError, match=r"left"):
         await operations(house).perform("run", {"definition_id": "fast", "prompt": "Hi"}, asker)
     assert house.model.requests == []
+
+
+async def test_what_an_instance_is_asked_for_a_task_costs_that_task(tmp_path: Path) -> None:
+    asked = Turn(tool_calls=[("workers_converse", {"instance_id": "?", "prompt": "1?"})])
+    house = House(tmp_path, "one", lead=ScriptedModel(asked, "done"))
+    made = operations(house)
+    instance = (await made.perform("spawn", {"definition_id": "fast"}))["instance_id"]
+    asked.tool_calls[0][1]["instance_id"] = instance  # type: ignore[index]
+    lead = call(house, "r1", "t", definition=None)
+    allowed = {"allow": ["workers.converse"]}
+    lead.agent = {"model": "scripted/lead", "tools": ["workers.converse"], "permissions": allowed}
+    lead.context = context(house, made)
+    lead.context.call = lead
+    lead.context.services.tools = SimpleNamespace(open=TOOLS.open)  # type: ignore[misc]
+    answer = await house.sessions.run_turns(lead)
+    assert answer.text == "done"
+    assert answer.cost == pytest.approx(0.00002)
+    assert answer.usage["requests"] == 3
+    assert {one.name for one in spending(house.journal, "task")} == {"(no workflow) t"}
+
+
+async def test_a_task_that_asks_a_worker_has_its_cost_and_keeps_its_budgets(tmp_path: Path) -> None:
+    house = House(tmp_path, "one", "two")
+    made = operations(house)
+    given = context(house, made)
+    given.call, given.budgets = None, ({"name": "r1", "turns": 2},)
+    run, spawn, converse = await TOOLS.open(given, ["workers.run", "workers.spawn", "workers.converse"])
+    await run.call({"definition_id": "fast", "prompt": "Hi"}, "tool")
+    instance = (await spawn.call({"definition_id": "fast"}, "tool"))["instance_id"]
+    await converse.call({"instance_id": instance, "prompt": "Hi"}, "tool")
+    assert given.costs == [pytest.approx(0.00002)] * 2
+    with pytest.raises(TaskError, match="0 of 2 turns are left") as caught:
+        await converse.call({"instance_id": instance, "prompt": "And?"}, "tool")
+    assert caught.value.type == "budget"
 
 
 async def test_a_worker_that_fails_is_told_to_the_model_in_words(tmp_path: Path) -> None:

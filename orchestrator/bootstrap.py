@@ -281,7 +281,9 @@ def _tape_surroundings(engine: Engine) -> Surroundings:
 
     def settled(stream: str) -> int:
         calls = read_session(engine.journal, stream).calls
-        return sum(call.status == "answered" or (call.status == "failed" and call.error != "cancelled") for call in calls)
+        return sum(
+            call.status == "answered" or (call.status == "failed" and call.error != "cancelled") for call in calls
+        )
 
     def missed(run_id: str, error: ChatModelError) -> None:
         while (called := caller_of(run_id)) is not None and engine.driving(called[0]) is not None:

@@ -31,7 +31,9 @@ settings.register_profile("release", deadline=None, max_examples=5_000, print_bl
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--release", action="store_true", help="run the sizes of a release: hours, not minutes")
-    parser.addoption("--nightly", action="store_true", help="run what installs other people's servers and talks to them")
+    parser.addoption(
+        "--nightly", action="store_true", help="run what installs other people's servers and talks to them"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -84,7 +84,10 @@ class Announcer:
         voice, exchange = self._around.voice, self._exchange
         voice.failed(given.failure.type, given.failure.message)
         if exchange.wake_at is not None:
-            wait = max(exchange.wake_at - self._around.clock.now(), 0.0)
+            # As planned: what is left of it by now says more about the disk than about the wait.
+            failed_at = self._record.session.calls[-1].ended_at
+            assert failed_at is not None
+            wait = exchange.wake_at - failed_at
             self._notice(f"{given.failure.type}: {given.failure.message}; trying again in {wait:.1f} s")
             voice.step("retry", error_type=given.failure.type, seconds=round(wait, 3), tries=exchange.tries)
 

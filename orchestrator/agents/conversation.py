@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,10 +20,11 @@ import msgspec
 from orchestrator.core.expressions import render_tree
 from orchestrator.core.messages import Message
 from orchestrator.core.plan import Node, Plan, Scope
-from orchestrator.errors import NotFoundError
+from orchestrator.engine.children import ChildRuns
+from orchestrator.errors import NotFoundError, TaskError
 from orchestrator.host.environment import base_environment
 from orchestrator.ports.services import AgentAnswer, AgentCall
-from orchestrator.ports.tool import PersonNeeded, Question, ToolContext
+from orchestrator.ports.tool import ChildParked, PersonNeeded, Question, ToolContext
 
 if TYPE_CHECKING:
     from orchestrator.ai.ledger import PaidCall
@@ -47,6 +49,8 @@ class Conversation:
         self._secrets = engine.secrets_of(plan)
         self._keys: tuple[str, ...] = ()
         """What its models are asked with: masked like the secrets."""
+        self._services = replace(engine.services, runs=ChildRuns(engine, lambda caller: plan))
+        engine.talks[self.id] = self._budgets
         self.agent_id = ""
         self.switch(agent_id)
 
@@ -102,6 +106,9 @@ class Conversation:
                 answer = await self._engine.services.sessions.run_turns(self._call(text, key, answers, publish))
             except PersonNeeded as needed:
                 answers[needed.question.key] = await ask(needed.question)
+            except ChildParked as parked:
+                help = "answer it with `whisper-flow answer`; what it comes to is not told in this conversation"
+                raise TaskError("tool", parked.reason, help=help) from None
             else:
                 if answer.agent:
                     self.agent_id = answer.agent
@@ -174,7 +181,7 @@ class Conversation:
             run_dir=self._folder(),
             env={**base_environment(adapters.environ, adapters.pass_env), **own_env},
             secrets=(*self._secrets.values(), *self._keys),
-            services=engine.services,
+            services=self._services,
             publish=publish,
             answers=answers,
             attended=True,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.core.plan import Plan
 from orchestrator.engine import inspect
 from orchestrator.engine.actor import ABANDONED
 from orchestrator.engine.fold import fold, pinned_plan
@@ -21,10 +23,14 @@ JSON = Any
 
 
 class ChildRuns:
-    """Implements ports.services.Runs over an engine."""
+    """Implements ports.services.Runs over an engine.
 
-    def __init__(self, engine: Engine) -> None:
+    `plan_of` finds, by the caller's id, the plan that holds the workflows it may call: by default the one pinned with its run.
+    """
+
+    def __init__(self, engine: Engine, plan_of: Callable[[str], Plan] | None = None) -> None:
         self._engine = engine
+        self._plan_of = plan_of or (lambda run_id: pinned_plan(engine.journal, run_id))
 
     async def call(
         self, workflow: str, inputs: dict[str, JSON], *, parent_run: str, key: str, detach: bool
@@ -49,7 +55,7 @@ class ChildRuns:
 
     def face(self, workflow: str, *, parent_run: str) -> WorkflowFace:
         """As the caller's pinned plan has it. Raises TaskError `tool`."""
-        plan = pinned_plan(self._engine.journal, parent_run).children.get(workflow)
+        plan = self._plan_of(parent_run).children.get(workflow)
         if plan is None:
             raise TaskError("tool", f"the running plan does not hold the workflow {workflow!r}")
         return WorkflowFace(name=plan.name, description=plan.description, inputs=plan.inputs, required=plan.required)
@@ -61,7 +67,7 @@ class ChildRuns:
             if known:
                 return await self._engine.resume(run_id)
             return await self._engine.start(
-                pinned_plan(self._engine.journal, parent_run).children[workflow],
+                self._plan_of(parent_run).children[workflow],
                 inputs,
                 run_id=run_id,
                 trigger={"kind": "workflow", "of": parent_run, "task": key.partition(":")[2].partition("\n")[0]},

@@ -84,6 +84,8 @@ class Engine:
         self.letters = Letters(self.journal, self.clock)
         self.attended = False
         """Whether somebody sits at the terminal that drives the runs, and can be asked at once."""
+        self.talks: dict[str, Callable[[], tuple[dict[str, JSON], ...]]] = {}
+        """A person's talks by id → their budgets: runs that are called in one draw on them."""
         self._services: Services | None = None
         self._runs: dict[str, Running] = {}
         self.closing = False
@@ -236,6 +238,10 @@ class Engine:
         trigger = {"kind": "rerun", "of": run_id, "attempt": int(old.start.trigger.get("attempt", 1)) + 1}
         reused = {"from_run": run_id, "tasks": names} if names else None
         return await self.start(plan, given, trigger=trigger, park=park, reused=reused)
+
+    def budgets_of_talk(self, id: str) -> tuple[dict[str, JSON], ...]:
+        """As `AgentCall.budgets` has them; () for whatever is no talk of this engine."""
+        return self.talks[id]() if id in self.talks else ()
 
     def forget(self, run_id: str) -> None:
         self._runs.pop(run_id, None)

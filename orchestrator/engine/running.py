@@ -268,7 +268,9 @@ class Running:
             publish=self._say,
             control=self._control,
             reusable=self.reusable,
-            budgets=Spending(self.run_id, self.state, self.engine.driving, self.engine.journal).of,
+            budgets=Spending(
+                self.run_id, self.state, self.engine.driving, self.engine.journal, self.engine.budgets_of_talk
+            ).of,
             tool_settings=adapters.tool_settings,
             attended=lambda: self.engine.attended,
         )

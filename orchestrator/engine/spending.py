@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 JSON = Any
 Driving = Callable[[str], "RunHandle | None"]
+Others = Callable[[str], tuple[dict[str, Any], ...]]
 
 QUESTION: Final = "budget:"
 """What the keys of questions about budgets begin with; see `ai.accounts`."""
@@ -24,14 +25,17 @@ class Spending:
     """The budgets of one run's agents, each as `AgentCall.budgets` has it: `name` is one pot.
 
     `driving` finds the caller of a run. A caller always runs in the same engine while it waits; a run that was detached
-    answers for itself.
+    answers for itself. `others` knows the budgets of a caller that is no run: a person's talk.
     """
 
-    def __init__(self, run_id: str, state: RunState, driving: Driving, journal: Journal) -> None:
+    def __init__(
+        self, run_id: str, state: RunState, driving: Driving, journal: Journal, others: Others = lambda caller: ()
+    ) -> None:
         self._run_id = run_id
         self._state = state
         self._driving = driving
         self._journal = journal
+        self._others = others
         self._budgeted = any(node.budget or node.total_budget for scope in state.plan.scopes for node in scope.nodes)
         self._calling: int | None = None
 
@@ -49,9 +53,11 @@ class Spending:
 
     def _callers(self) -> tuple[dict[str, JSON], ...]:
         start = self._state.start
-        if start is None or not start.parent or (caller := self._driving(start.parent)) is None:
+        if start is None or not start.parent:
             return ()
-        spending = Spending(start.parent, caller.state, self._driving, self._journal)
+        if (caller := self._driving(start.parent)) is None:
+            return self._others(start.parent)
+        spending = Spending(start.parent, caller.state, self._driving, self._journal, self._others)
         if spending._budgeted and self._calling is None:
             # Looked for once: names are made, not kept.
             self._calling = caller.state.find(str(start.trigger.get("task", "")))

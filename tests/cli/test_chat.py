@@ -114,3 +114,16 @@ def test_turns_are_taken_back_one_after_the_other_and_the_paid_calls_stay(projec
     assert "nothing has been said yet" in ran.err
     assert "2 requests" in ran.err
     assert ran.err.count("user: ") == 1
+
+
+def test_agents_of_the_configuration_call_workflows(project: Project) -> None:
+    project.write("double", "name: double\ninputs: {n: integer}\ntasks: {twice: {set: '${{ inputs.n * 2 }}'}}\n")
+    (project.folder / "config" / "agents").mkdir(parents=True)
+    (project.folder / "config" / "agents" / "sums.yaml").write_text(
+        "sums: {name: Sums, ai_config: {model: embedded/summarizer}, tools: [workflows/double.yaml]}\n"
+    )
+    assert project.call("chat", "sums", "-m", SAID).out.strip() in SAID
+
+
+def test_a_project_without_agents_says_where_to_declare_one(project: Project) -> None:
+    assert "config/agents/" in project.call("chat", "-m", "hi", expect=2).err

@@ -68,8 +68,12 @@ def _plan(session: Session, project: Path, file: Path | None, model: str | None,
     import json
 
     declared = {"assistant": {"model": model, **({"instructions": instructions} if instructions else {})}}
-    # A workflow needs a task or an agent of its own; where `config/` has the agents, a task that nobody runs will do.
-    text = json.dumps({"name": "chat", **({"agents": declared} if model else {"tasks": {"nothing": {"set": None}}})})
+    # Where `config/` has the agents, a task that nobody runs: it might ask any of them, so all they need is in the plan.
+    anyone = {
+        "inputs": {"agent": "string"},
+        "tasks": {"talk": {"agent": "${{ inputs.agent }}", "prompt": "Hello."}},
+    }
+    text = json.dumps({"name": "chat", **({"agents": declared} if model else anyone)})
     return compile_plan(workflow_from_text(text, path="workflows/chat.yaml", project=project))
 
 

@@ -309,7 +309,7 @@ class Drive:
 
     async def _answer_to(self, request: ChatRequest, number: int) -> AnswerArrived | RequestFailed | StopRequested:
         self._seq = 0
-        self._arriving = assembly = Assembly(on_text=self._text_arrived, on_notice=self._notice)
+        self._arriving = assembly = Assembly(on_text=self._text_arrived, on_notice=self._notice_once)
         # A budget of time may leave less than the task's own timeout: the request knows.
         limit = min(self._time_left(), self._timeout if request.timeout is None else request.timeout)
         self._cut_short = limit < self._timeout
@@ -394,6 +394,13 @@ class Drive:
             self._seq += 1
         if self._control() == "stop":
             self.stop("stop")
+
+    def _notice_once(self, message: str) -> None:
+        """What a provider has to say of its settings comes with every request, and is told once a conversation."""
+        about = f"{self.exchange.terms.agent} {self.exchange.terms.model} {message}"
+        if about not in self._around.told:
+            self._around.told.add(about)
+            self._notice(message)
 
     def _notice(self, message: str) -> None:
         self._publish("progress", {"agent": self.exchange.terms.agent, "message": message})

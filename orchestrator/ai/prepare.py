@@ -113,9 +113,16 @@ class Preparation:
         tokens_in = input_tokens_bound(request)
         if self._around.accounts and max_tokens is None:
             max_tokens = max(await self._affordable(tokens_in), AFFORDABLE_MIN)
-            self._notice(f"no `max_tokens` is set: this answer is limited to {max_tokens} tokens by the budget")
+            self._notice_limit(max_tokens)
             request = self._build(max_tokens, timeout)
         return _Draft(request, await self._bound(tokens_in, max_tokens or 0))
+
+    def _notice_limit(self, max_tokens: int) -> None:
+        """Once a conversation; again where it gets tight."""
+        about = "budget's max_tokens" + ("" if max_tokens == UNBOUNDED_TOKENS else ", less")
+        if about not in self._around.told:
+            self._around.told.add(about)
+            self._notice(f"no `max_tokens` is set: this answer is limited to {max_tokens} tokens by the budget")
 
     def _build(self, max_tokens: int | None, timeout: float) -> ChatRequest:
         journal = self._record.journal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.ai.breaker import Breaker, Breakers
@@ -31,6 +31,8 @@ class Surroundings:
     accounts: tuple[Account, ...]
     clock: Clock
     sleep: Callable[[float], Awaitable[None]]
+    told: set[str] = field(default_factory=set)
+    """What was said once and holds for the whole conversation."""
 
     @property
     def model(self) -> ChatModel:

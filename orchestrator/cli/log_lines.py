@@ -1,9 +1,13 @@
-"""What the engine's own log says while a run is shown: one line among the others, never across the live view."""
+"""What the engine's own log says while a run is shown: one line among the others, never across the live view.
+
+Warnings of Python itself, which libraries raise for their programmers, are lines with `debug` only.
+"""
 
 from __future__ import annotations
 
 import logging
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -44,8 +48,20 @@ def log_lines(tell: Callable[[str], None], screen: Screen, *, debug: bool) -> It
     before = log.propagate
     log.addHandler(lines)
     log.propagate = False
+    raw = warnings.showwarning
+    warnings.showwarning = _programmers_warning if debug else _unheard
     try:
         yield
     finally:
+        warnings.showwarning = raw
         log.propagate = before
         log.removeHandler(lines)
+
+
+def _programmers_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
+) -> None:
+    logging.getLogger("orchestrator.python").warning("%s: %s (%s:%d)", category.__name__, message, filename, lineno)
+
+
+def _unheard(*_: object, **__: object) -> None: ...

@@ -310,13 +310,18 @@ def _moved(exchange: Exchange, failure: Failure, unavailable: frozenset[str], no
 
 
 def _withheld(session: Session, exchange: Exchange, given: RequestWithheld, now: float) -> list[AnyEvent]:
-    if (moved := _moved(exchange, given.failure, given.unavailable, now)) is not None:
-        return [moved]
     identity = f"{session.id}:{session.last}"
     at = now + given.wait + _spread_up(given.wait, exchange, identity)
     within = exchange.terms.retry.within
-    too_late = within is not None and at > exchange.turn_started_at + within
-    if too_late or (exchange.deadline is not None and at >= exchange.deadline):
+    too_late = (within is not None and at > exchange.turn_started_at + within) or (
+        exchange.deadline is not None and at >= exchange.deadline
+    )
+    # Our own limits have room again at a known instant: a short wait for it changes no model.
+    own_limit = given.failure.type == "rate_limited" and given.wait > 0
+    worth_it = own_limit and not too_late and at - exchange.turn_started_at <= PATIENCE_S
+    if not worth_it and (moved := _moved(exchange, given.failure, given.unavailable, now)) is not None:
+        return [moved]
+    if too_late:
         return [ExchangeFailed(now, given.failure)]
     return [RetryPlanned(now, at)]
 

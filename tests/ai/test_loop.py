@@ -11,7 +11,7 @@ from orchestrator.ai.answer import ANSWER_SIZE_MAX, Assembly
 from orchestrator.core.messages import Image, Usage
 from orchestrator.core.session_state import Session
 from orchestrator.errors import JournalFullError, TaskError, UsageError
-from orchestrator.ports.chat_model import ChatModelError, Notice, TextDelta, ToolSpec
+from orchestrator.ports.chat_model import ChatModelError, Finished, Notice, TextDelta, ToolSpec, UsageReported
 from orchestrator.stores.memory import MemoryJournal
 from orchestrator.testing.scripted import ScriptedModel, Turn
 
@@ -592,3 +592,25 @@ async def test_rows_of_conversations_are_nobodys_runs() -> None:
     assert (row.parent, row.status, row.workflow) == ("r1", "idle", "")
     assert row.summary["requests"] == 1
     assert json.dumps(row.summary)
+
+
+async def test_what_a_provider_says_of_its_settings_is_told_once_a_conversation() -> None:
+    said = [
+        Notice("`max_tokens` is not set: 4096 is sent"),
+        TextDelta("Yes."),
+        UsageReported(Usage(1, 1)),
+        Finished("stop"),
+    ]
+    world = World(said, said, said)
+    told: list[str] = []
+
+    def publish(kind: str, data: dict[str, Any]) -> None:
+        if kind == "progress":
+            told.append(data["message"])
+
+    loop = world.loop()
+    await loop.ask("1", publish=publish)
+    await loop.ask("2", publish=publish)
+    assert told == ["`max_tokens` is not set: 4096 is sent"]
+    await world.loop(stream="r1/agent/other").ask("3", publish=publish)
+    assert len(told) == 2

@@ -455,3 +455,15 @@ def test_a_delegate_that_raises_is_one_line_and_a_traceback_only_on_request(proj
     told = project.call("run", path, "--delegate", "mine:on_done", "--json")
     assert "warning: delegate mine.on_done failed" in told.err
     assert told.lines[-1]["status"] == "succeeded"
+
+
+def test_a_librarys_warning_to_its_programmers_is_no_business_of_whoever_runs_a_workflow(project: Project) -> None:
+    (project.folder / "noisy.py").write_text(
+        "import warnings\n\nfrom orchestrator.delegates import listens_to\n\n\n"
+        "@listens_to('task_execution_completed')\ndef on_done(sender, event_type, **details):\n"
+        "    warnings.warn('this setting is ignored', UserWarning, stacklevel=1)\n"
+    )
+    path = project.write("noisy", "name: noisy\ntasks:\n  a: {set: 1}\n")
+    assert "ignored" not in project.call("run", path, "--delegate", "noisy:on_done").err
+    told = project.call("run", path, "--delegate", "noisy:on_done", "--debug").err
+    assert "warning: UserWarning: this setting is ignored (" in told

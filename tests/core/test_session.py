@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from orchestrator.core.events import Failure
 from orchestrator.core.messages import Message, Text, ToolCall, Usage, assistant, user
 from orchestrator.core.plan import Retry
-from orchestrator.core.session import PHASE_TABLE, decide, evolve, next_wake, wanted
+from orchestrator.core.session import PATIENCE_S, PHASE_TABLE, decide, evolve, next_wake, wanted
 from orchestrator.core.session_events import (
     AnswerArrived,
     AnyEvent,
@@ -33,12 +33,14 @@ from orchestrator.core.session_events import (
     HandedOff,
     HandOffAsked,
     Input,
+    ModelSwitched,
     PrepareRequest,
     Recovered,
     RequestDenied,
     RequestFailed,
     RequestPrepared,
     RequestWithheld,
+    RetryPlanned,
     StopRequested,
     Terms,
     TimeOver,
@@ -645,3 +647,43 @@ def test_requests_are_at_most_turns_plus_failures_plus_crashes(happenings: list[
     failed = sum(call.status == "failed" for call in world.session.calls)
     in_flight = world.phase == "calling"
     assert len(world.session.calls) == answered + failed + crashes + in_flight
+
+
+OWN_LIMIT = Failure("rate_limited", "the limit of 1 requests a minute is used up")
+WITH_BACKUP = msgspec.structs.replace(TERMS, fallback=(Backup("b/1"),))
+
+
+def held_back(wait: float, failure: Failure = OWN_LIMIT, *, deadline: float | None = None) -> AnyEvent:
+    world = World()
+    world.ask(terms=WITH_BACKUP, deadline=deadline)
+    (event,) = world.give(RequestWithheld(failure, wait))
+    return event
+
+
+def test_a_short_wait_for_our_own_limit_changes_no_model() -> None:
+    event = held_back(10.0)
+    assert isinstance(event, RetryPlanned)
+    assert 1010 <= event.until <= 1030
+
+
+@pytest.mark.parametrize(
+    ("wait", "failure", "deadline"),
+    [(40.0, OWN_LIMIT, None), (10.0, OWN_LIMIT, 1005.0), (10.0, OUTAGE, None), (0.0, OWN_LIMIT, None)],
+    ids=["a long wait", "a wait beyond the deadline", "a provider that is down", "a model in its cooldown"],
+)
+def test_any_other_wait_leads_to_the_next_model(wait: float, failure: Failure, deadline: float | None) -> None:
+    assert isinstance(held_back(wait, failure, deadline=deadline), ModelSwitched)
+
+
+def test_short_waits_in_a_row_lead_to_the_next_model_all_the_same() -> None:
+    world = World()
+    world.ask(terms=WITH_BACKUP)
+    for _ in range(10):
+        (event,) = world.give(RequestWithheld(OWN_LIMIT, 8.0))
+        if isinstance(event, ModelSwitched):
+            break
+        assert isinstance(event, RetryPlanned)
+        world.now = event.until
+        world.give(TimePassed())
+    assert isinstance(event, ModelSwitched)
+    assert world.now <= 1000 + PATIENCE_S

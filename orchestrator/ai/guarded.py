@@ -21,7 +21,7 @@ FORM: Final[dict[str, JSON]] = {
     "type": "object",
     "properties": {
         "approve": {"type": "boolean"},
-        "comment": {"type": "string", "description": "what the agent is told, if you like"},
+        "comment": {"type": "string", "description": "what the agent is told, if you like", "x-unless": "approve"},
     },
     "required": ["approve"],
     "additionalProperties": False,

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from orchestrator.cli import formats
 from orchestrator.cli.exit_codes import ExitCode
+from orchestrator.cli.renderers.story import DENIED, call_text
 from orchestrator.cli.session import Session
-from orchestrator.cli.terminal import can_ask, clean, clean_line, cut, is_terminal
+from orchestrator.cli.terminal import can_ask, clean, clean_line, is_terminal
 from orchestrator.errors import TaskError, WhisperFlowError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HISTORY_MAX: Final = 1000
-_CODES: Final = {"auth": ExitCode.CREDENTIALS, "budget": ExitCode.LIMIT}
+_CODES: Final = {"auth": ExitCode.CREDENTIALS, "budget": ExitCode.LIMIT, "rate_limited": ExitCode.LIMIT}
 
 
 def chat(
@@ -143,7 +144,7 @@ class Chat:
             answer = self._runner.run(self.talk.say(text, publish=view.published, ask=self._ask))
         except KeyboardInterrupt:
             view.end_line()
-            self.say("stopped; what had arrived is kept as partial")
+            self.say("stopped; what had arrived is kept as partial" if view.wrote else "stopped")
             self._code = ExitCode.INTERRUPTED if not self._interactive else ExitCode.OK
         except TaskError as error:
             view.end_line()
@@ -181,7 +182,11 @@ class Chat:
         try:
             return await ask_form(form, self._err, TerminalLines())
         except EOFError:
+            self._err.line()
             raise TaskError("cancelled", "left without an answer") from None
+        except asyncio.CancelledError:
+            self._err.line()
+            raise
 
 
 class _Turn:
@@ -191,15 +196,23 @@ class _Turn:
         self._chat = chat
         self._out = chat.session.out
         self._written = ""
+        self.wrote = False
+        """Whether anything of the answer was shown."""
+        self._called: set[str] = set()
 
     def published(self, type: str, data: dict[str, Any]) -> None:
         if type == "chunk":
             self._write(data["text"])
-        elif type == "tool":
+        elif type == "tool" and data["call_id"] not in self._called:
+            # After a person's word the same call is made once more.
+            self._called.add(data["call_id"])
             self.end_line()
-            self._chat.say(
-                f"· {clean_line(data['name'])} {cut(clean_line(formats.value_text(data['arguments'])), 100)}"
-            )
+            self._chat.say(f"· {call_text(data)}")
+        elif type == "tool_ended" and data["error"]:
+            self.end_line()
+            told = clean_line(data["error"])
+            word = "" if told.startswith(DENIED) else "failed: "
+            self._chat.say(f"· {call_text(data)}  {word}{told}", "yellow")
         elif type == "progress":
             self.end_line()
             self._chat.say(f"· {clean_line(data['message'])}")
@@ -207,6 +220,7 @@ class _Turn:
     def _write(self, text: str) -> None:
         shown = clean(text)
         self._out.write(shown)
+        self.wrote = self.wrote or shown != ""
         self._written = shown or self._written
 
     def end_line(self) -> None:

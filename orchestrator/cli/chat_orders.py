@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.cli import formats
+from orchestrator.cli.renderers.story import tool_text
 from orchestrator.cli.terminal import clean, clean_line, cut
 from orchestrator.errors import WhisperFlowError
 
@@ -26,7 +27,8 @@ def obey(chat: Chat, text: str) -> None:
     if found is None:
         from orchestrator.spec.suggest import did_you_mean
 
-        chat.say(f"there is no order `/{clean_line(name)}`; {did_you_mean(name, ORDERS) or '/help lists them'}", "red")
+        near = did_you_mean(f"/{name}", [f"/{one}" for one in ORDERS])
+        chat.say(f"there is no order `/{clean_line(name)}`; {near or '/help lists them'}", "red")
         return
     try:
         found[0](chat, rest.strip())
@@ -66,11 +68,19 @@ def _agent(chat: Chat, name: str) -> None:
 
 
 def _history(chat: Chat, _: str) -> None:
+    from orchestrator.core.messages import ToolResult
+
     if not chat.talk.messages:
         chat.say("nothing has been said yet")
     for message in chat.talk.messages:
-        text = message.text or ", ".join(f"{call.name}({call.arguments})" for call in message.tool_calls)
-        chat.say(f"  {message.role}: {cut(clean_line(text), 200)}")
+        if message.text:
+            chat.say(f"  {message.role}: {cut(clean_line(message.text), 200)}")
+        for call in message.tool_calls:
+            chat.say(f"  {message.role} calls {tool_text(call.name, call.arguments)}")
+        for result in message.parts:
+            if isinstance(result, ToolResult):
+                failed = ", failed" if result.is_error else ""
+                chat.say(f"  {clean_line(result.name)}{failed}: {cut(clean_line(result.content), 200)}")
 
 
 def _cost(chat: Chat, _: str) -> None:
@@ -96,6 +106,9 @@ def _undo(chat: Chat, _: str) -> None:
 
 
 def _save(chat: Chat, name: str) -> None:
+    if not chat.talk.messages:
+        chat.say("nothing has been said yet")
+        return
     path = Path(name or f"{chat.talk.id}.md")
     rows = [f"# Conversation {chat.talk.id}", ""]
     for message in chat.talk.messages:

@@ -52,7 +52,8 @@ class TerminalLines:
 async def ask_form(question: dict[str, Any], screen: Screen, read: ReadLine, *, told: str | None = None) -> JSON:
     """Ask `{question, schema, show, …}` of a task and return the answer, typed but not yet validated as a whole.
 
-    `told` is why the last answer was refused. Raises EOFError if the person leaves (Ctrl-D).
+    A field with `x-unless: other` is not asked for where `other` was answered with yes. `told` is why the last answer was
+    refused. Raises EOFError if the person leaves (Ctrl-D).
     """
     schema = question.get("schema") or {}
     for row in _opening(question, screen, told):
@@ -63,6 +64,8 @@ async def ask_form(question: dict[str, Any], screen: Screen, read: ReadLine, *, 
     required = set(schema.get("required", ()))
     answer: dict[str, JSON] = {}
     for name, field in properties.items():
+        if answer.get(field.get("x-unless")) is True:
+            continue
         value = await ask_value(name, field, screen, read, optional=name not in required)
         if value is not _NOTHING:
             answer[name] = value

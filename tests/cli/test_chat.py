@@ -75,7 +75,7 @@ def test_a_conversation_is_left_and_gone_on_with_by_its_id(project: Project, tal
 
 def test_a_file_that_exists_is_not_overwritten_by_save(project: Project, talk: str) -> None:
     (project.folder / "mine.md").write_text("mine")
-    ran = project.call("chat", "short", "-f", talk, stdin="/save mine.md\n")
+    ran = project.call("chat", "short", "-f", talk, stdin=f"{SAID}\n/save mine.md\n")
     assert "mine.md already" in ran.err
     assert (project.folder / "mine.md").read_text() == "mine"
 
@@ -89,7 +89,7 @@ def test_what_a_workflow_gave_goes_along_with_the_next_message(project: Project,
 
 def test_a_mistyped_order_gets_a_suggestion_and_the_conversation_goes_on(project: Project, talk: str) -> None:
     ran = project.call("chat", "short", "-f", talk, stdin=f"/hsitory\n{SAID}\n")
-    assert "did you mean `history`?" in ran.err
+    assert "did you mean `/history`?" in ran.err
     assert ran.out.strip()
 
 

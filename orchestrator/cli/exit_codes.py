@@ -32,7 +32,7 @@ MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.INVALID: "the workflow is not valid, or uses what this version cannot run yet; nothing started",
     ExitCode.CREDENTIALS: "a key or secret is missing or was refused",
     ExitCode.WAITING: "the run waits for a person, or is held; it goes on with `answer` or `resume`",
-    ExitCode.LIMIT: "a budget or limit was hit",
+    ExitCode.LIMIT: "a budget or limit was hit, one of the provider's included",
     ExitCode.DAEMON: "the daemon cannot be reached",
     ExitCode.CHANGES: "`plan --exit-code` found changes",
     ExitCode.REPLAY_MISS: "a replay met a call that its tape does not have",
@@ -44,6 +44,7 @@ MEANINGS: Final[dict[ExitCode, str]] = {
 
 _FAILED_BECAUSE: Final = {
     "budget": ExitCode.LIMIT,
+    "rate_limited": ExitCode.LIMIT,
     "timeout": ExitCode.TIMED_OUT,
     "auth": ExitCode.CREDENTIALS,
 }

@@ -92,6 +92,7 @@ def _root() -> str:
         ("waiting", None, 5),
         ("paused", None, 5),
         ("failed", {"type": "budget"}, 6),
+        ("failed", {"type": "rate_limited"}, 6),
         ("failed", {"type": "timeout"}, 124),
     ],
 )

@@ -49,6 +49,8 @@ class Conversation:
         self._secrets = engine.secrets_of(plan)
         self._keys: tuple[str, ...] = ()
         """What its models are asked with: masked like the secrets."""
+        self.attended = True
+        """Whether somebody can be asked; where not, calls that want a person's permission are denied."""
         self._services = replace(engine.services, runs=ChildRuns(engine, lambda caller: plan))
         engine.talks[self.id] = self._budgets
         self.agent_id = ""
@@ -73,6 +75,12 @@ class Conversation:
     def messages(self) -> tuple[Message, ...]:
         """What has been said so far."""
         return tuple(self._session.messages)
+
+    @property
+    def partial(self) -> str:
+        """What had arrived of the last answer, if it was stopped; it is said once the conversation goes on."""
+        exchange = self._session.exchange
+        return exchange.partial if exchange is not None and exchange.phase == "stopped" and not exchange.left else ""
 
     @property
     def calls(self) -> list[PaidCall]:
@@ -184,7 +192,7 @@ class Conversation:
             services=self._services,
             publish=publish,
             answers=answers,
-            attended=True,
+            attended=self.attended,
             mcp=render_tree(plan.mcp, outside.get, now=now) if plan.mcp else {},
             settings=adapters.tool_settings,
         )

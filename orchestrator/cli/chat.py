@@ -50,6 +50,7 @@ def chat(
             if chat_id and known is None:
                 raise WhisperFlowError(f"there is no conversation `{chat_id}`", help="its id is shown when it ends")
             talk = Conversation(engine, plan, agent_id, id=chat_id)
+            talk.attended = can_ask()
             talk.check()
             return Chat(session, project, talk, runner, file).converse(messages)
         finally:

@@ -81,6 +81,8 @@ def _history(chat: Chat, _: str) -> None:
             if isinstance(result, ToolResult):
                 failed = ", failed" if result.is_error else ""
                 chat.say(f"  {clean_line(result.name)}{failed}: {cut(clean_line(result.content), 200)}")
+    if chat.talk.partial:
+        chat.say(f"  assistant, stopped: {cut(clean_line(chat.talk.partial), 200)}")
 
 
 def _cost(chat: Chat, _: str) -> None:

@@ -62,3 +62,18 @@ async def test_only_who_refuses_a_call_is_asked_why(rows: list[str], answer: dic
 
     assert await ask_form({"question": "May it?", "schema": FORM}, screen, read) == answer
     assert next(lines, None) is None
+
+
+def test_where_nobody_can_be_asked_the_agent_is_told_so_and_goes_on(project: Project, clerk: str) -> None:
+    ran = project.call("chat", "-f", clerk, "-m", "Use files_write.\npath: a.txt\ncontent: Hi")
+    assert "· files.write path: a.txt, content: Hi  denied: " in ran.err
+    assert "nobody is here to be asked" in ran.out
+    assert not (project.folder / "a.txt").exists()
+
+
+def test_a_wrong_model_is_told_without_a_file_that_nobody_wrote(project: Project) -> None:
+    ran = project.call("chat", "--model", "gpt-5", "-m", "hi", expect=2)
+    assert ran.err.splitlines() == [
+        "error: the model `gpt-5` does not say its provider",
+        "help: for example `openai/gpt-5`",
+    ]

@@ -14,6 +14,9 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from orchestrator.core.plan import Plan
 
+NO_FILE = "workflows/chat.yaml"
+"""Of what stands in the options only: findings name no file that nobody has."""
+
 
 @click.command(cls=Command)
 @click.argument("agent", required=False)
@@ -57,6 +60,7 @@ def command(
 def _plan(session: Session, project: Path, file: Path | None, model: str | None, instructions: str | None) -> Plan:
     """The agents to choose from, as a plan: of a file, or of `config/` with the one that the options make."""
     from orchestrator import compile_plan
+    from orchestrator.spec.diagnostics import DiagnosticsError
     from orchestrator.spec.load import load_workflow, workflow_from_text
 
     if instructions and not model:
@@ -74,7 +78,13 @@ def _plan(session: Session, project: Path, file: Path | None, model: str | None,
         "tasks": {"talk": {"agent": "${{ inputs.agent }}", "prompt": "Hello."}},
     }
     text = json.dumps({"name": "chat", **({"agents": declared} if model else anyone)})
-    return compile_plan(workflow_from_text(text, path="workflows/chat.yaml", project=project))
+    try:
+        return compile_plan(workflow_from_text(text, path=NO_FILE, project=project))
+    except DiagnosticsError as error:
+        ours = next((one for one in error.diagnostics if one.file == NO_FILE and one.severity == "error"), None)
+        if ours is None:
+            raise
+        raise UsageError(ours.message, help=ours.help) from None
 
 
 def _agent(plan: Plan, named: str | None) -> str:

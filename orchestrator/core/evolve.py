@@ -102,6 +102,8 @@ def _attempt_started(state: RunState, event: AttemptStarted) -> None:
     unqueue(state, task)
     state.statuses[task] = RUNNING
     state.attempts[task] += 1
+    if task in state.goes_on and state.goes_on.pop(task) is False:
+        state.goes_on[task] = True
     if not state.started[task]:
         state.started[task] = state.at
     if node.slot:
@@ -223,6 +225,7 @@ def _task_answered(state: RunState, event: TaskAnswered) -> None:
     state.answers.setdefault(task, {})[event.key] = Answer(question.value, event.value, event.by, state.at)
     state.by[task] = event.by
     state.continued[task] = state.continued.get(task, 0) + 1
+    state.goes_on[task] = False
     state.waited[task] = state.waited.get(task, 0.0) + max(state.at - question.asked_at, 0.0)
     queue(state, task)
 
@@ -256,6 +259,7 @@ def _task_woke(state: RunState, event: TaskWoke) -> None:
 def _unpark(state: RunState, task: int) -> None:
     if state.parked.pop(task, None) is not None:
         state.continued[task] = state.continued.get(task, 0) + 1
+        state.goes_on[task] = False
 
 
 def _task_resolved(state: RunState, event: TaskResolved) -> None:

@@ -277,6 +277,8 @@ class RunState:
         """task → what its attempts asked and were told, by the question's name"""
         self.continued: dict[int, int] = {}
         """task → how many of its starts only went on with an attempt that had asked or parked"""
+        self.goes_on: dict[int, bool] = {}
+        """task → whether its latest start was such a one; False: its next one is"""
         self.worked: dict[int, float] = {}
         """task → seconds that the attempt which goes on had worked before"""
         self.waited: dict[int, float] = {}

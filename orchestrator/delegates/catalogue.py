@@ -77,7 +77,11 @@ def _loop(name: str, description: str, model: str, kind: EventKind = "notificati
 _ENTRIES: Final = (
     _engine(ENGINE_STARTED, "a run begins, or goes on after a stop or crash", "EngineStarted"),
     _engine(ENGINE_STOPPED, "a run ended, or stopped being driven here", "EngineStopped"),
-    _engine(TASK_STARTED, "an attempt of a task is recorded as started", "TaskExecutionStarted"),
+    _engine(
+        TASK_STARTED,
+        "an attempt of a task is recorded as started; one that goes on after an answer is not told again",
+        "TaskExecutionStarted",
+    ),
     _engine(TASK_COMPLETED, "a task settled; its result is recorded", "TaskExecutionCompleted"),
     _engine(ENGINE_ERROR, "something failed that belongs to no task's value", "EngineErrorOccurred"),
     _engine(DELEGATE_ERROR, "a delegate raised, gave no answer, or was too slow", "DelegateExecutionError"),

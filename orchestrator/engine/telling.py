@@ -36,7 +36,7 @@ def notifications(state: RunState, journal: Journal, events: Sequence[AnyEvent])
                 found.append(("engine_started", {"workflow": event.workflow, "resumed": False}))
             case RunClaimed():
                 found.append(("engine_started", {"workflow": state.plan.workflow, "resumed": True}))
-            case AttemptStarted():
+            case AttemptStarted() if not state.goes_on.get(event.task):
                 found.append(("task_execution_started", _started(state, event.task)))
             case RunEnded():
                 if event.failure is not None:

@@ -397,6 +397,6 @@ class Simulation:
     def _check_replay(self) -> None:
         again = self._folded()
         for name in ("statuses", "attempts", "values", "where", "status", "failures", "phase", "slots", "timers",
-                     "continued", "worked", "waited"):  # fmt: skip
+                     "continued", "goes_on", "worked", "waited"):  # fmt: skip
             self._require(getattr(again, name) == getattr(self.state, name), f"replay gives another `{name}`")
         self._require(again.last == self.world.last, "event numbers have a gap")

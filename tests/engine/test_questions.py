@@ -245,12 +245,19 @@ async def test_a_retry_still_knows_what_was_answered(engine: ExecutionEngine, pl
         return await perform(attempt)
 
     kind.perform = fails_once_it_knows  # type: ignore[method-assign]
+    begun: list[int] = []
+    engine.get_delegate_manager().register(
+        "task_execution_started",
+        lambda sender, event, **told: begun.append(told["task_details"]["attempt"]),
+        where=lambda told: told["task_id"] == "talk",
+    )
     handle = await engine.start(plan(flow(retry="{max: 1, delay: 1ms}")))
     await handle.wait()
     engine.answer(handle.run_id, "talk", {"name": "Ann"}, by="ada")
     result = await (await engine.resume(handle.run_id)).wait()
     assert result.status == "succeeded", result.failure
     assert result.tasks["talk"].attempts == 2
+    assert begun == [1, 2]
 
 
 async def test_asking_again_what_was_answered_fails_rather_than_going_round(

@@ -19,7 +19,7 @@ def prepare() -> None:
         number, when = moment.split()
         _die_at_commit(int(number), when)
     if bug := os.environ.get("CRASH_BUG"):
-        BUGS[bug]()
+        BUGS[bug](setattr)
 
 
 def _die_at_commit(number: int, when: str) -> None:
@@ -47,8 +47,11 @@ def _die() -> None:
 
 # Bugs
 
+Patch = Callable[[Any, str, Any], None]
+"""Takes an object, the name of its attribute, and another value: `setattr`, or a test's own that takes it back."""
 
-def _sent_before_it_is_durable() -> None:
+
+def _sent_before_it_is_durable(patch: Patch) -> None:
     from orchestrator.ai.record import SessionRecord
 
     honest = SessionRecord.commit
@@ -58,10 +61,10 @@ def _sent_before_it_is_durable() -> None:
         if exchange is None or exchange.phase != "calling":
             await honest(self)
 
-    SessionRecord.commit = commit  # type: ignore[method-assign]
+    patch(SessionRecord, "commit", commit)
 
 
-def _asked_afresh_on_resume() -> None:
+def _asked_afresh_on_resume(patch: Patch) -> None:
     from orchestrator.core import session_decide
 
     honest = session_decide._asked
@@ -72,10 +75,10 @@ def _asked_afresh_on_resume() -> None:
             for event in honest(session, given, now)
         ]
 
-    session_decide._asked = asked
+    patch(session_decide, "_asked", asked)
 
 
-def _lost_calls_are_refunded() -> None:
+def _lost_calls_are_refunded(patch: Patch) -> None:
     from orchestrator.core.session_state import Call
 
     def refunded(honest: property) -> property:
@@ -83,11 +86,11 @@ def _lost_calls_are_refunded() -> None:
         counted = honest.fget
         return property(lambda call: 0 if call.status in ("unknown", "in flight") else counted(call))
 
-    Call.tokens_counted = refunded(Call.tokens_counted)  # type: ignore[assignment, arg-type, method-assign]
-    Call.cost_counted = refunded(Call.cost_counted)  # type: ignore[assignment, arg-type, method-assign]
+    patch(Call, "tokens_counted", refunded(Call.tokens_counted))  # type: ignore[arg-type]
+    patch(Call, "cost_counted", refunded(Call.cost_counted))  # type: ignore[arg-type]
 
 
-def _begins_are_not_recorded() -> None:
+def _begins_are_not_recorded(patch: Patch) -> None:
     from orchestrator.ai import drive
     from orchestrator.core.session_events import ToolBegins
 
@@ -97,10 +100,10 @@ def _begins_are_not_recorded() -> None:
         if not isinstance(given, ToolBegins):
             honest(self, given)
 
-    drive.Drive._tell = tell  # type: ignore[method-assign]
+    patch(drive.Drive, "_tell", tell)
 
 
-def _tools_run_before_the_answer_is_durable() -> None:
+def _tools_run_before_the_answer_is_durable(patch: Patch) -> None:
     from orchestrator.ai.record import SessionRecord
 
     honest = SessionRecord.commit
@@ -110,16 +113,16 @@ def _tools_run_before_the_answer_is_durable() -> None:
         if exchange is None or exchange.phase != "using_tools":
             await honest(self)
 
-    SessionRecord.commit = commit  # type: ignore[method-assign]
+    patch(SessionRecord, "commit", commit)
 
 
-def _lost_calls_are_repeated_for_ever() -> None:
+def _lost_calls_are_repeated_for_ever(patch: Patch) -> None:
     from orchestrator.core import session_decide
 
-    session_decide.LOST_MAX = 99  # type: ignore[misc]
+    patch(session_decide, "LOST_MAX", 99)
 
 
-BUGS: Final[dict[str, Callable[[], None]]] = {
+BUGS: Final[dict[str, Callable[[Patch], None]]] = {
     "a request is sent before its record is durable": _sent_before_it_is_durable,
     "recorded answers are asked for again on resume": _asked_afresh_on_resume,
     "a lost call is refunded": _lost_calls_are_refunded,

@@ -249,7 +249,8 @@ class Drive:
         return frozenset(found)
 
     def _too_long(self) -> Input | None:
-        return too_long(self.session, self.exchange, [tool.spec for tool in self._around.tools.values()])
+        tools = [tool.spec for tool in self._around.tools.values()]
+        return too_long(self.session, self.exchange, tools, self._preparation.outgoing.size)
 
     def _stop_reason(self) -> str | None:
         """Why the loop is to stop, looked at anew: it changes while we wait."""

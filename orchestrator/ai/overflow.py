@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
 from orchestrator.core.events import Failure
 from orchestrator.core.messages import Message, user
-from orchestrator.core.session_context import size, transcript
+from orchestrator.core.session_context import transcript
 from orchestrator.core.session_events import ContextTooLong
 from orchestrator.core.session_state import Exchange, Session
 from orchestrator.ports.chat_model import ToolSpec
@@ -25,7 +25,9 @@ SUMMARY_INSTRUCTIONS: Final = (
 )
 
 
-def too_long(session: Session, exchange: Exchange, tools: Iterable[ToolSpec]) -> ContextTooLong | None:
+def too_long(
+    session: Session, exchange: Exchange, tools: Iterable[ToolSpec], size: Callable[[list[Message]], int]
+) -> ContextTooLong | None:
     """Whether the next request would not fit the declared `context_window`, by the measure of the requests before it."""
     terms = exchange.terms
     window = terms.context_window

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orchestrator.ai.accounts import question
 from orchestrator.ai.budgets import BudgetExceededError, Taken
+from orchestrator.ai.outgoing import Outgoing
 from orchestrator.ai.record import SessionRecord
 from orchestrator.ai.request import chat_request, input_tokens_bound
 from orchestrator.core.budget import Account, Reservation, Threshold, Word
@@ -52,6 +53,8 @@ class Preparation:
         self._around = around
         self._record = record
         self._notice = notice
+        journal = record.journal
+        self.outgoing = Outgoing(journal.get_blob if journal is not None else _no_blob)
         self._wish = Reservation(0, 0)
         self._last = False
         self._taken: Taken | None = None
@@ -110,7 +113,7 @@ class Preparation:
     async def _draft(self, timeout: float) -> _Draft:
         max_tokens: int | None = self._exchange.terms.settings.get("max_tokens")
         request = self._build(max_tokens, timeout)
-        tokens_in = input_tokens_bound(request)
+        tokens_in = self._input_bound(request)
         if self._around.accounts and max_tokens is None:
             max_tokens = max(await self._affordable(tokens_in), AFFORDABLE_MIN)
             self._notice_limit(max_tokens)
@@ -125,17 +128,19 @@ class Preparation:
             self._notice(f"no `max_tokens` is set: this answer is limited to {max_tokens} tokens by the budget")
 
     def _build(self, max_tokens: int | None, timeout: float) -> ChatRequest:
-        journal = self._record.journal
         return chat_request(
             self._record.session,
             self._exchange.terms,
             tools=[tool.spec for tool in self._around.tools.values()],
-            blob=journal.get_blob if journal is not None else _no_blob,
+            outgoing=self.outgoing,
             max_tokens=max_tokens,
             timeout=timeout,
             number=len(self._record.session.calls) + 1,
             task=self._around.voice.task_id,
         )
+
+    def _input_bound(self, request: ChatRequest) -> int:
+        return input_tokens_bound(request, self.outgoing.tokens(request.messages))
 
     async def _bound(self, tokens_in: int, tokens_out: int) -> Reservation:
         usage = Usage(tokens_in, tokens_out)
@@ -189,7 +194,7 @@ class Preparation:
     async def _wrap_up_bound(self, draft: _Draft) -> Reservation:
         """What a last request behind this one may come to: with its answer, and what tools say of it, in its input."""
         out = draft.request.max_tokens or UNBOUNDED_TOKENS
-        tokens_in = input_tokens_bound(draft.request) + out * ANSWER_BYTES + RESULTS_BYTES + len(LAST_TURN)
+        tokens_in = self._input_bound(draft.request) + out * ANSWER_BYTES + RESULTS_BYTES + len(LAST_TURN)
         return await self._bound(tokens_in, out)
 
     async def _instead(self, draft: _Draft, exceeded: BudgetExceededError) -> _Draft:
@@ -210,7 +215,7 @@ class Preparation:
         """The same question without tools, with an answer as long as the budget lets it be."""
         instructions = "\n\n".join(text for text in (draft.request.instructions, LAST_TURN) if text)
         request = replace(draft.request, tools=(), instructions=instructions)
-        tokens_in = input_tokens_bound(request)
+        tokens_in = self._input_bound(request)
         wanted = draft.request.max_tokens or UNBOUNDED_TOKENS
         cap = min(wanted, await self._affordable(tokens_in, wanted))
         if cap < min(AFFORDABLE_MIN, wanted):

@@ -115,7 +115,7 @@ def listing(places: Places, path: str, pattern: str | None, recursive: bool) -> 
             break
         found.append(below + _sign(entry))
     made: dict[str, JSON] = {"path": places.shown(folder), "entries": found}
-    return made if looked.all else {**made, "incomplete": True}
+    return {**made, **looked.left_out()}
 
 
 class Looked:
@@ -124,6 +124,12 @@ class Looked:
     def __init__(self) -> None:
         self.count = 0
         self.all = True
+        self.closed = 0
+        """What permissions keep from the agent; what is below it is not counted."""
+
+    def left_out(self) -> dict[str, JSON]:
+        """What a result says of it."""
+        return ({} if self.all else {"incomplete": True}) | ({"denied": self.closed} if self.closed else {})
 
 
 def walk(places: Places, folder: Path, *, deep: bool, looked: Looked) -> Iterator[os.DirEntry[str]]:
@@ -135,6 +141,9 @@ def walk(places: Places, folder: Path, *, deep: bool, looked: Looked) -> Iterato
         looked.all = False
         return
     for entry in kept:
+        if places.is_closed(Path(entry.path)):
+            looked.closed += 1
+            continue
         looked.count += 1
         if looked.count > WALKED_MAX:
             looked.all = False

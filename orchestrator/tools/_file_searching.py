@@ -40,12 +40,14 @@ def search(places: Places, path: str, *, fitting: Fits, glob: str | None, most: 
             if fitting(line):
                 matches.append({"path": places.shown(file), "line": number, "text": line.strip()[:LINE_SHOWN]})
                 if len(matches) >= most:
-                    return {"matches": matches, "incomplete": True}
+                    looked.all = False
+                    return {"matches": matches, **looked.left_out()}
             if not number % 256 and time.monotonic() > until:
                 break
         if size > SEARCHED_BYTES or time.monotonic() > until:
-            return {"matches": matches, "incomplete": True}
-    return {"matches": matches} if looked.all else {"matches": matches, "incomplete": True}
+            looked.all = False
+            break
+    return {"matches": matches, **looked.left_out()}
 
 
 def _files(places: Places, start: Path, glob: str | None, looked: Looked) -> Iterator[Path]:

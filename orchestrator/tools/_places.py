@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from orchestrator.core.tool_patterns import matches, parse_pattern
 from orchestrator.errors import TaskError
 from orchestrator.ports.tool import ToolContext
 
@@ -36,6 +37,9 @@ class Places:
     """Absolute, links resolved; relative paths start here, and paths are shown from here."""
     state: Path
     """Where runs are recorded: hidden wherever it is."""
+    project: Path = Path("/")
+    closed: tuple[str, ...] = ()
+    """Globs of the agent's `permissions` over paths: what it may not name, it does not come upon either."""
 
     def find(self, said: str, *, write: bool = False) -> Path:
         """The real path of what a model named; it need not exist. Raises TaskError `denied`, which shows no content."""
@@ -68,6 +72,13 @@ class Places:
             return not (self.state == root.path or self.state in root.path.parents)
         return any(is_hidden_name(part) for part in real.relative_to(root.path).parts)
 
+    def is_closed(self, real: Path) -> bool:
+        """Whether a path that nobody named is one that the agent may not name, seen from the folder or from the project."""
+        if not self.closed:
+            return False
+        seen = {os.path.relpath(real, self.cwd), os.path.relpath(real, self.project), str(real)}
+        return any(matches(glob, text) for glob in self.closed for text in seen)
+
     def shown(self, real: Path) -> str:
         """The path as the model may use it again: from the working folder where that is near, else whole."""
         if real == self.cwd or self.cwd in real.parents:
@@ -93,7 +104,14 @@ def places_of(context: ToolContext) -> Places:
     project = context.project.resolve()
     roots = [_root(project, said) for said in settings.get("roots") or (".",)]
     roots.sort(key=lambda root: -len(root.path.parts))
-    return Places(tuple(roots), context.cwd.resolve(), state_of(context).resolve())
+    return Places(tuple(roots), context.cwd.resolve(), state_of(context).resolve(), project)
+
+
+def closed_to(tool: str, context: ToolContext) -> tuple[str, ...]:
+    """The paths that the agent's permissions deny a tool, or let it have only if somebody agrees."""
+    permissions = (context.call.agent.get("permissions") if context.call is not None else None) or {}
+    patterns = [parse_pattern(str(one)) for word in ("deny", "ask") for one in permissions.get(word) or ()]
+    return tuple(one.glob for one in patterns if one.argument == "path" and matches(one.tool, tool))
 
 
 def state_of(context: ToolContext) -> Path:

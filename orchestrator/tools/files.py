@@ -7,6 +7,7 @@ closed unless a root lies in them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from orchestrator.errors import TaskError
 from orchestrator.ports.tool import Tool, ToolContext
 from orchestrator.tools import _file_reading, _file_searching, _file_writing
 from orchestrator.tools._declared import Declaration, DeclaredSource, Run, arguments, flag, text, whole
-from orchestrator.tools._places import Places, places_of
+from orchestrator.tools._places import Places, closed_to, places_of
 
 JSON = Any
 
@@ -96,7 +97,12 @@ class FileTools(DeclaredSource):
 
         places = await asyncio.to_thread(places_of, context)
         where = f"It may use these folders: {places.named()}"
-        return [one.tool(context, _run_of(one.name, places, context), note=where) for one in chosen]
+        return [
+            one.tool(
+                context, _run_of(one.name, replace(places, closed=closed_to(one.name, context)), context), note=where
+            )
+            for one in chosen
+        ]
 
 
 def _run_of(name: str, places: Places, context: ToolContext) -> Run:
@@ -124,8 +130,8 @@ def _called(name: str, places: Places, given: dict[str, JSON], context: ToolCont
         case "search":
             return partial(_search, places, given)
         case "write":
-            replace = given.get("replace", True)
-            return partial(_file_writing.write, places, given["path"], given["content"], replace=replace)
+            over = given.get("replace", True)
+            return partial(_file_writing.write, places, given["path"], given["content"], replace=over)
         case "edit":
             return partial(
                 _file_writing.edit,

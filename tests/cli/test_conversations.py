@@ -128,3 +128,20 @@ def test_after_a_failed_answer_the_way_to_what_was_said_is_shown(project: Projec
     text = project.call("show", "@last", "note", "--talk").out
     assert text.count("assistant:") == 3
     assert "does not fit the required JSON schema" in text
+
+
+def test_what_may_not_be_read_is_not_come_upon_either(project: Project) -> None:
+    for path in ("secret/code.txt", "open/note.txt"):
+        (project.folder / path).parent.mkdir()
+        (project.folder / path).write_text("launch at noon\n")
+    agent = "{model: embedded/tool-caller, tools: ['files.*'], permissions: {deny: ['files.*:path=secret/*']}}"
+    tasks = '{agent: a, prompt: "Use files_search.\\ntext: launch at noon"}'
+    file = project.write(
+        "looks", f"name: looks\nagents: {{a: {agent}}}\ntasks:\n  s: {tasks}\n  t: {{cwd: open, {tasks[1:]}\n"
+    )
+    project.call("run", file)
+    found = project.call("show", "@last", "s", "--value").out
+    assert "open/note.txt" in found
+    assert "secret/code.txt" not in found
+    assert '"denied": 1' in found
+    assert '"denied"' not in project.call("show", "@last", "t", "--value").out

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from orchestrator.ai.spent import spent_before
 from orchestrator.core.budget import Account, Day, Refusal, Reservation, Word, money, reached
@@ -86,6 +85,8 @@ def day_meter(account: Account, word: str, now: float) -> str | None:
 
 def _day(day: Day, now: float) -> tuple[str, float]:
     """The date where the workflow lives, and when nobody can ask for it any more."""
+    from zoneinfo import ZoneInfo  # few budgets are a day's
+
     here = datetime.fromtimestamp(now, ZoneInfo(day.timezone))
     return f"{here:%Y-%m-%d}", (here + timedelta(days=2)).timestamp()
 

@@ -12,7 +12,6 @@ from orchestrator.ai.accounts import budget_answers, with_own_budget
 from orchestrator.ai.attachments import attachments
 from orchestrator.ai.config import AILoopConfig
 from orchestrator.ai.factory import AILoopFactory
-from orchestrator.ai.guarded import guarded
 from orchestrator.ai.loop import AILoop, LoopAnswer
 from orchestrator.ai.manager import AILoopManager
 from orchestrator.ai.seats import Seat
@@ -57,7 +56,9 @@ class AgentSessions:
         try:
             stream = conversation(call)
             call.budgets = with_own_budget(call, stream)
-            loop = self._loop(call, stream, await self._equipment(call))
+            tools = await self._equipment(call)
+            await self._factory.pool.find_key(call.worker)
+            loop = self._loop(call, stream, tools)
         except CredentialsError as error:
             raise TaskError("auth", error.message, help=error.help) from error
         except (NotFoundError, UsageError) as error:
@@ -78,8 +79,10 @@ class AgentSessions:
         tools += [SubAgentTool(other, call, self.run_turns) for other in _others(call, "sub_agents")]
         tools += [TransferTool(other, call.agents[other]) for other in _others(call, "handoffs")]
         tools = _told_apart(tools, call.agent_id)
-        if call.context is None:
+        if call.context is None or not tools:
             return tools
+        from orchestrator.ai.guarded import guarded  # most agents have no tools
+
         return guarded(tools, agent.get("permissions"), call.agent_id, call.context)
 
     async def _seat(self, call: AgentCall, agent_id: str) -> Seat:
@@ -93,6 +96,7 @@ class AgentSessions:
         taken = replace(call, agent_id=agent_id, agent=agent, worker=worker_of(agent_id, call), model=None)
         if call.context is not None:
             taken.context = replace(call.context, call=taken)
+        await self._factory.pool.find_key(taken.worker)
         return self._factory.seat(
             agent_id,
             self.config(taken),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from orchestrator.ports.tool import Toolbox, ToolContext
-from orchestrator.ports.workers import WorkerOperations
+if TYPE_CHECKING:  # most runs have no tools
+    from orchestrator.ports.tool import Toolbox, ToolContext
+    from orchestrator.ports.workers import WorkerOperations
 
 JSON = Any
 

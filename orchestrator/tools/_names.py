@@ -7,9 +7,10 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from orchestrator.ports.tool import Tool
+if TYPE_CHECKING:
+    from orchestrator.ports.tool import Tool
 
 WIRE_LENGTH_MAX: Final = 64
 _NOT_WIRE: Final = re.compile(r"[^A-Za-z0-9_-]+")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from orchestrator import registry
 from orchestrator.errors import TaskError
-from orchestrator.ports.tool import Tool, ToolContext, ToolSource
 from orchestrator.tools._names import is_glob, wants, with_unique_wire_names
+
+if TYPE_CHECKING:  # every engine has a toolbox, few open it
+    from orchestrator.ports.tool import Tool, ToolContext, ToolSource
 
 PACKAGE = "orchestrator.tools"
 

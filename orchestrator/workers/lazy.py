@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.ports.workers import Asker, WorkerOperations
+if TYPE_CHECKING:
+    from orchestrator.ports.workers import Asker, WorkerOperations
 
 JSON = Any
 

@@ -109,3 +109,41 @@ def test_a_cached_plan_runs_without_reading_yaml(project: Project) -> None:
     found = modules_after(project, "run", file, "--progress", "plain", "-p", "name=me")
     assert not found & (set(HEAVY) - {"asyncio", "apsw", "jsonschema"})
     assert "asyncio" in found, "the probe really ran it"
+
+
+OF_OTHERS = {
+    "pydantic_ai",
+    "openai",
+    "anthropic",
+    "google",
+    "httpx",
+    "httpx2",
+    "mcp",
+    "hvac",
+    "keyring",
+    "genai_prices",
+}
+PLAYED = """
+name: played
+agents: {short: {model: embedded/summarizer}}
+tasks:
+  short: {agent: short, prompt: The sea is wide. The harbour is small.}
+outputs: {text: '${{ short }}'}
+"""
+
+
+def test_a_run_without_agents_imports_nothing_of_models_and_tools(project: Project) -> None:
+    file = project.write("hello", HELLO)
+    modules_after(project, "run", file, "--progress", "plain")
+    found = modules_after(project, "run", file, "--progress", "plain")
+    assert not found & {*OF_OTHERS, "orchestrator.ports.chat_model", "orchestrator.ports.tool", "orchestrator.ai.loop"}
+
+
+def test_a_cached_run_on_an_embedded_model_and_its_replay_import_no_sdk(project: Project) -> None:
+    file = project.write("played", PLAYED)
+    modules_after(project, "run", file, "--progress", "plain", "--record", "t.jsonl")
+    recorded = modules_after(project, "run", file, "--progress", "plain")
+    replayed = modules_after(project, "run", file, "--progress", "plain", "--replay", "t.jsonl")
+    assert "orchestrator.ai.loop" in recorded & replayed, "the probe really asked a model"
+    for found in (recorded, replayed):
+        assert not found & {*OF_OTHERS, "yaml", "pydantic", "networkx", "jsonschema", "rich", "zoneinfo"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -80,6 +81,17 @@ class ProviderPool:
                 environ=self.environ, key_env=auth.get("env_var") if auth else None, base_url=base_url
             )
         return ProviderOptions(environ=self.environ, key=self.keys.key(worker, fresh=fresh), base_url=base_url)
+
+    async def find_key(self, worker: Mapping[str, Any] | None) -> None:
+        """Look for a worker's key off the event loop, if its source was not asked yet; `options` then has it at hand.
+
+        Raises CredentialsError.
+        """
+        auth = (worker or {}).get("auth")
+        if self.replaying or not worker or not isinstance(auth, Mapping) or "env_var" in auth:
+            return
+        if not self.keys.at_hand(worker):
+            await asyncio.to_thread(self.options, worker)
 
     def key(self, name: str, options: ProviderOptions) -> Secret | None:
         """The key that calls with these options go out with; None if there is none."""

@@ -7,6 +7,7 @@ A key is read when a run that may need it starts or goes on, never from a projec
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -72,6 +73,7 @@ class KeyRing:
     def __init__(self, environ: Mapping[str, str], project: Path) -> None:
         self._place = Place(project=project, environ=environ)
         self._found: dict[str, Looked] = {}
+        self._looking = threading.Lock()
 
     def key(self, definition: Mapping[str, Any], *, fresh: bool = False) -> Secret | None:
         """None where no key is needed, or none is set and the provider may do without.
@@ -85,8 +87,25 @@ class KeyRing:
             raise CredentialsError(f"the key of {who} is missing: {looked.detail}", help=looked.help)
         return looked.secret
 
+    def at_hand(self, definition: Mapping[str, Any]) -> bool:
+        """Whether `key` answers at once."""
+        return _place_of(definition) in self._found
+
     def _looked(self, definition: Mapping[str, Any], *, fresh: bool) -> Looked:
-        at = json.dumps([definition.get("provider"), definition.get("auth")], sort_keys=True)
-        if fresh or at not in self._found:
-            self._found[at] = look_for_key(definition, self._place)
-        return self._found[at]
+        at = _place_of(definition)
+        if not fresh and (known := self._found.get(at)) is not None:
+            return known
+        with self._looking:
+            # Many ask at once for the key of one worker: one of them asks its source.
+            if not fresh and (known := self._found.get(at)) is not None:
+                return known
+            looked = look_for_key(definition, self._place)
+            if looked.status == "Error":
+                self._found.pop(at, None)  # another try may find the source back
+            else:
+                self._found[at] = looked
+            return looked
+
+
+def _place_of(definition: Mapping[str, Any]) -> str:
+    return json.dumps([definition.get("provider"), definition.get("auth")], sort_keys=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from orchestrator.ai.ledger import paid_calls
 from orchestrator.ai.sessions import AgentSessions
 from orchestrator.errors import TaskError
 from orchestrator.ports.chat_model import ChatModelError
+from orchestrator.ports.secret_source import Looked, Secret
 from orchestrator.testing.scripted import ScriptedModel, Turn
+from orchestrator.workers import keys
 
 VERDICT = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
 
@@ -234,3 +237,21 @@ async def test_a_known_model_has_its_public_price_and_an_unknown_one_none() -> N
     assert known.cost is not None
     assert 0 < known.cost < 0.001
     assert unknown.cost is None
+
+
+async def test_a_key_first_met_in_the_midst_of_a_run_is_looked_for_off_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asking: list[threading.Thread] = []
+
+    def look(definition: Any, place: Any) -> Looked:
+        asking.append(threading.current_thread())
+        return Looked("Found", "in a vault", Secret("scripted key", "sk-of-the-vault-1"))
+
+    monkeypatch.setattr(keys, "look_for_key", look)
+    world = World("Hello.", "Hello again.")
+    known = {"definition_id": "w", "provider": "scripted", "model_name": "m", "auth": {"vault": "secret/x"}}
+    for key in ("a", "b"):
+        await world.sessions().run_turns(world.call(agent={"worker": "w"}, worker=known, key=key))
+    assert len(asking) == 1
+    assert asking[0] is not threading.main_thread()

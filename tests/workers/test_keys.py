@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from orchestrator.ai.pool import ProviderPool
 from orchestrator.errors import CredentialsError
 from orchestrator.ports.secret_source import Secret
 from orchestrator.workers.keys import KeyRing, key_status
+from tests.host.secret_sources.vault_server import TOKEN, FakeVault, vault_server
 
 KEY = "sk-worker-key-0123456789"
 
@@ -75,3 +77,32 @@ def test_a_provider_is_given_the_key_and_two_workers_with_one_key_share_its_conn
     assert pool.key("openai", keyless) is None
     pool.provider("openai").check("m", keyless)
     assert KEY not in repr(options)
+
+
+async def test_a_key_whose_source_answers_slowly_holds_nobody_up(tmp_path: Path) -> None:
+    vault = FakeVault(secrets={"secret/ai/openai": {"value": KEY}}, silent=True)
+    with vault_server(vault) as address:
+        environ = {"VAULT_ADDR": address, "VAULT_TOKEN": TOKEN, "HOME": str(tmp_path)}
+        pool = ProviderPool(environ, keys=KeyRing(environ, tmp_path))
+        slow = worker(vault="secret/ai/openai")
+        looking = [asyncio.create_task(pool.find_key(slow)) for _ in range(5)]
+        assert await asyncio.to_thread(vault.asked.wait, 10)  # the loop goes on meanwhile
+        assert not any(one.done() for one in looking)
+        vault.silent = False
+        vault.release.set()
+        await asyncio.wait_for(asyncio.gather(*looking), 10)
+        asked = len(vault.requests)
+        assert asked == 2, "one of the five asked: for the version, and for the secret"
+        assert pool.options(slow).key == Secret("openai key", KEY)
+        await pool.find_key(slow)
+        assert len(vault.requests) == asked
+
+
+def test_a_source_that_was_down_is_asked_again(tmp_path: Path) -> None:
+    vault = FakeVault(secrets={"secret/ai/openai": {"value": KEY}}, status=503)
+    with vault_server(vault) as address:
+        ring = KeyRing({"VAULT_ADDR": address, "VAULT_TOKEN": TOKEN, "HOME": str(tmp_path)}, tmp_path)
+        with pytest.raises(CredentialsError, match="sealed or down"):
+            ring.key(worker(vault="secret/ai/openai"))
+        vault.status = 0
+        assert ring.key(worker(vault="secret/ai/openai")) == Secret("openai key", KEY)

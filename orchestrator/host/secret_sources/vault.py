@@ -7,6 +7,9 @@ store it lies in is asked of Vault, or tried where the token may not ask.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.host.secret_sources.file import SOURCE as FILE
@@ -15,8 +18,9 @@ from orchestrator.ports.secret_source import LOOKING_S, Looked, Place, Secret
 if TYPE_CHECKING:
     from hvac.adapters import JSONAdapter  # type: ignore[import-untyped]
 
+TOTAL_S: Final = LOOKING_S
 REQUEST_S: Final = LOOKING_S / 2
-"""One request; a look makes two, three where the token may not ask for the version."""
+"""Until the next byte of an answer. A look makes two requests, three where the token may not ask for the version."""
 _HELP: Final = "see `vault kv get PATH` with the same VAULT_ADDR and VAULT_TOKEN"
 
 
@@ -33,7 +37,8 @@ class Vault:
     def look(self, said: Any, name: str, place: Place) -> Looked:
         path, key = (said["path"], said.get("key", "value")) if isinstance(said, dict) else (said, "value")
         try:
-            fields = _read(_connect(place), str(path).strip("/"))
+            adapter = _connect(place)
+            fields = _in_time(lambda: _read(adapter, str(path).strip("/")), TOTAL_S)
         except Refused as refused:
             return refused.looked
         value = fields.get(key)
@@ -43,6 +48,26 @@ class Vault:
             return Looked("Found", f"`{key}` of {path} in Vault", Secret(name, value))
         has = ", ".join(sorted(map(str, fields))[:10]) or "none"
         return Looked("Not Found", f"{path} in Vault has no text in field `{key}`", help=f"its fields: {has}")
+
+
+def _in_time(read: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]:
+    """What `read` gives, or Refused when the time is over: one that sends a byte now and then never lets a read time out."""
+    came: SimpleQueue[dict[str, Any] | Exception] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            came.put(read())
+        except Exception as error:  # noqa: BLE001 - raised below, where somebody waits for it
+            came.put(error)
+
+    threading.Thread(target=work, name="vault", daemon=True).start()
+    try:
+        found = came.get(timeout=seconds)
+    except Empty:
+        raise Refused(Looked("Error", f"Vault did not answer in full within {seconds:g} s")) from None
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def _connect(place: Place) -> JSONAdapter:

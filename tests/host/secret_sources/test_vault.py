@@ -108,6 +108,15 @@ def test_a_vault_that_does_not_answer_is_given_up(
     assert (looked.status, looked.detail) == ("Error", "Vault did not answer within 0.2 s")
 
 
+def test_a_vault_that_drips_is_given_up_too(store: FakeVault, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vault, "TOTAL_S", 0.3)
+    store.secrets["secret/ai/openai"]["padding"] = "x" * 4000
+    store.dripping = True
+    looked = look(place, "secret/ai/openai")
+    store.release.set()
+    assert (looked.status, looked.detail) == ("Error", "Vault did not answer in full within 0.3 s")
+
+
 def test_a_vault_that_is_not_there_is_an_error(place: Place) -> None:
     looked = look(changed(place, VAULT_ADDR="http://127.0.0.1:1"), "secret/ai/openai")
     assert looked.status == "Error"

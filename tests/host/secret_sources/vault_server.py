@@ -15,7 +15,8 @@ TOKEN = "hvs.test-token-0123456789"
 
 @dataclass
 class FakeVault:
-    """`mounts` is mount → version, `secrets` path → fields. `status` answers everything with that; `silent` with nothing."""
+    """`mounts` is mount → version, `secrets` path → fields. `status` answers everything with that; `silent` with nothing,
+    `dripping` with a byte now and then."""
 
     mounts: dict[str, int] = field(default_factory=lambda: {"secret": 2, "old": 1})
     secrets: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -23,12 +24,15 @@ class FakeVault:
     forbidden: set[str] = field(default_factory=set)
     status: int = 0
     silent: bool = False
+    dripping: bool = False
     location: str = ""
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    asked: threading.Event = field(default_factory=threading.Event)
     release: threading.Event = field(default_factory=threading.Event)
 
     def answer(self, path: str, headers: dict[str, str]) -> tuple[int, Any]:
         self.requests.append((path, headers))
+        self.asked.set()
         if self.silent:
             self.release.wait(30)
         if self.status:
@@ -74,7 +78,12 @@ def vault_server(vault: FakeVault) -> Iterator[str]:
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data)
+            for at in range(len(data)) if vault.dripping else ():
+                self.wfile.write(data[at : at + 1])
+                if vault.release.wait(0.02):
+                    return
+            if not vault.dripping:
+                self.wfile.write(data)
 
         def log_message(self, *_: Any) -> None:
             return None

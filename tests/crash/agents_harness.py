@@ -27,7 +27,7 @@ from orchestrator.ai.record import read_session
 from orchestrator.bootstrap import verify
 from orchestrator.core.budget import UNIT, money
 from orchestrator.core.run_state import RunState
-from orchestrator.core.session_events import CallAnswered, decode_events
+from orchestrator.core.session_events import CallAnswered, ExchangeFailed, decode_events
 from orchestrator.engine.fold import fold
 from orchestrator.stores.sqlite import SqliteJournal
 
@@ -45,6 +45,8 @@ class Seen:
     calls: list[PaidCall]
     answered: set[str]
     """Marks of the requests whose answers are recorded."""
+    failures: set[str] = field(default_factory=set)
+    """As what questions failed."""
     commits: int = 0
     money: list[tuple[float, int, int]] = field(default_factory=list)
     """Of each request: when it was sent, its bound, what it counts; in trillionths."""
@@ -217,6 +219,8 @@ class AgentCrash:
             for event in decode_events(batch.payload) if talk else ():
                 if isinstance(event, CallAnswered):
                     seen.answered |= _marks(event)
+                elif isinstance(event, ExchangeFailed):
+                    seen.failures.add(event.failure.type)
         if talk:
             seen.calls += conversation_calls(journal, stream)
             calls = read_session(journal, stream).calls
@@ -282,10 +286,9 @@ class AgentCrash:
     def _may_fail(self, seen: Seen) -> bool:
         """A turn lost twice waits for a person's word; a budget may be used up by what was lost."""
         lost = Counter((call.conversation, call.turn) for call in seen.calls if call.status == "unknown")
-        told = (self.folder / "told.log").read_text()
-        if any(times > 1 for times in lost.values()) and "was cut off, as was the one before" in told:
+        if any(times > 1 for times in lost.values()) and "lost" in seen.failures:
             return True
-        return bool(lost) and (self.scene.tight or bool(self.budget)) and "budget" in told
+        return bool(lost) and (self.scene.tight or bool(self.budget)) and "budget" in seen.failures
 
     def output(self, seen: Seen) -> str:
         task = seen.state.find("t")

@@ -68,6 +68,7 @@ class Request:
     life: int
     cost: int
     """What it costs if it is answered."""
+    tokens: int
     failed: bool
     """It was refused, or cut off on purpose."""
 
@@ -111,7 +112,8 @@ class Service:
             completion_tokens = min(max(len(say.text) // 8, 5), body.get("max_tokens") or 20)
             bad = say.status != 200
             cost = 0 if bad else prompt_tokens * INPUT_PRICE + completion_tokens * OUTPUT_PRICE
-            self.requests.append(Request(asked.mark, asked.model, self.life, cost, bad or say.cut is not None))
+            tokens = 0 if bad else prompt_tokens + completion_tokens
+            self.requests.append(Request(asked.mark, asked.model, self.life, cost, tokens, bad or say.cut is not None))
         usage = {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": completion_tokens,
@@ -168,8 +170,11 @@ def model_service() -> Iterator[Service]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            say, stream, moment = service.take(body)
+            sent = self.rfile.read(int(self.headers["content-length"]))
+            if len(sent) < int(self.headers["content-length"]):
+                self.close_connection = True  # whoever asked died in the middle of it
+                return
+            say, stream, moment = service.take(json.loads(sent))
             try:
                 self._answer(say, stream, moment)
             except OSError:

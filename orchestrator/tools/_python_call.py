@@ -9,10 +9,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import os
+import sys
 import types
 import typing
 from collections.abc import Callable
 from typing import Any, Final, Literal
+
+from orchestrator.tools._file_marks import mark_of
 
 JSON = Any
 
@@ -53,6 +57,23 @@ def describe(target: str) -> dict[str, JSON]:
     if required:
         parameters["required"] = required
     return {"description": _description(function), "parameters": parameters, "effect": effect}
+
+
+def describe_with_files(target: str, project: str) -> dict[str, JSON]:
+    """`{facts: as above, files: {path: its mark}}`: the files of the project that it was read from."""
+    facts = describe(target)
+    return {"facts": facts, "files": {path: mark_of(path) for path in _files_behind(target, project)}}
+
+
+def _files_behind(target: str, project: str) -> list[str]:
+    """The file of the function's module, and those of other modules of the project that were imported for it."""
+    own = target.partition(":")[0]
+    found = []
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__file__", None)
+        if path and (name == own or (path.startswith(project + os.sep) and "site-packages" not in path)):
+            found.append(path)
+    return found
 
 
 def call(target: str, arguments: dict[str, JSON]) -> JSON:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from orchestrator.errors import TaskError
 from tests.tools.conformance import ToolWorld
 
 CODE = '''
@@ -162,3 +164,45 @@ async def test_one_that_takes_too_long_is_ended(world: ToolWorld) -> None:
     world.file("slow.py", 'import time\ndef nap() -> None:\n    """Sleeps."""\n    time.sleep(60)\n')
     settings: dict[str, Any] = {"settings": {"python": {"timeout": "200ms"}}}
     assert (await world.fail("slow:nap", {}, **settings)).type == "timeout"
+
+
+class CountedLooks:
+    """The world's processes; counts the looks at functions."""
+
+    def __init__(self, processes: Any) -> None:
+        self._processes = processes
+        self.looks = 0
+
+    async def call_python(self, target: str, *args: Any, **how: Any) -> Any:
+        self.looks += "describe" in target
+        return await self._processes.call_python(target, *args, **how)
+
+
+async def test_a_function_is_looked_at_once_until_a_file_behind_it_changes(world: ToolWorld) -> None:
+    world.file("words.py", "from typing import Literal\nWord = Literal['a', 'b']\n")
+    world.file("speech.py", "from words import Word\n\ndef say(word: Word) -> str:\n    return word\n")
+    counted = CountedLooks(world.processes)
+    context = world.context()
+    context.services.processes = counted  # type: ignore[assignment]
+    tools = context.services.tools
+
+    async def choices() -> list[str]:
+        (tool,) = await tools.open(context, ["speech:say"])
+        return list(tool.spec.parameters["properties"]["word"]["enum"])
+
+    found = await asyncio.gather(*(choices() for _ in range(5)))
+    assert found == [["a", "b"]] * 5
+    assert counted.looks == 1
+    world.file("words.py", "from typing import Literal\nWord = Literal['a', 'b', 'c']\n")
+    assert await choices() == ["a", "b", "c"]
+    assert await choices() == ["a", "b", "c"]
+    assert counted.looks == 2
+
+
+async def test_a_function_that_could_not_be_looked_at_is_looked_at_again(world: ToolWorld) -> None:
+    tools, context = world.context().services.tools, world.context()
+    with pytest.raises(TaskError, match="cannot be a tool"):
+        await tools.open(context, ["late:say"])
+    world.file("late.py", "def say(word: str) -> str:\n    return word\n")
+    (tool,) = await tools.open(context, ["late:say"])
+    assert tool.spec.name == "say"

@@ -54,7 +54,7 @@ class TestWorkflow(SourceConformance):
 
 
 class TestPython(SourceConformance):
-    source = PYTHON
+    source = PYTHON()
     wanted = ("reports:count",)
     name = "reports:count"
     arguments: ClassVar[dict[str, Any]] = {"word": "a"}

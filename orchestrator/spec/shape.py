@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from orchestrator.spec import models
 from orchestrator.spec.diagnostics import Diagnostic, Label
 from orchestrator.spec.loader import Document
+from orchestrator.spec.models_agents import Agent, Worker
 from orchestrator.spec.models_tasks import FOREACH_ONLY
 from orchestrator.spec.models_values import ID_PATTERN
 from orchestrator.spec.reserved import RESERVED_IDS
@@ -66,8 +67,24 @@ def check_declarations(document: Document, noun: str) -> list[Diagnostic]:
     """The same for a file of `config/agents/` (`noun` "agents") or `config/workers/`."""
     if not isinstance(document.data, dict):
         return [_not_a_map(document, f"a file of {noun}")]
-    adapter = _declarations(noun)
-    return _fit(document, adapter, document.data, ())
+    if (one := _without_an_id(document, noun)) is not None:
+        return [one]
+    return _fit(document, _declarations(noun), document.data, ())
+
+
+def _without_an_id(document: Document, noun: str) -> Diagnostic | None:
+    """A file that holds the fields of one declaration, or all of them below `agents:`, though it is id → declaration."""
+    data, fields = document.data, (Agent if noun == "agents" else Worker).model_fields
+    if loose := [key for key in data if key in fields and not isinstance(data[key], dict)]:
+        name = document.file.rpartition("/")[2].partition(".")[0].replace("-", "_")
+        message, help = f"the {noun[:-1]} of this file has no id", f"begin with `{name}:` and indent the rest below it"
+        return diagnostic(
+            document, "WF201", message, document.key_span((loose[0],)), label="a field, not an id", help=help
+        )
+    if set(data) == {noun} and isinstance(data[noun], dict) and not set(data[noun]) & set(fields):
+        message, help = f"a file of {noun} holds them without `{noun}:`", f"take the line `{noun}:` away"
+        return diagnostic(document, "WF201", message, document.key_span((noun,)), help=help)
+    return None
 
 
 @functools.cache

@@ -36,6 +36,8 @@ class Summary:
             return f"Checked {counted(len(self.files), 'workflow')}: nothing found{took}."
         fixable = f" {self.fixable} fixable." if self.fixable else ""
         where = f"{self.files_with_findings} of {counted(len(self.files), 'workflow')}"
+        if self.files_with_findings > len(self.files):  # of `config/`, too
+            where = counted(self.files_with_findings, "file")
         return f"Found {', '.join(parts)} in {where}{took}.{fixable}"
 
 

@@ -68,6 +68,9 @@ def test_a_file_of_comments_is_a_default(root: Path) -> None:
         ("config/whisper-flow.yaml", "defaults: {tasks: {env: 5}}\n", "WF201"),
         ("config/agents/writers.yaml", "writer: {modle: x}\n", "WF203"),
         ("config/agents/writers.yaml", "- writer\n", "WF201"),
+        ("config/agents/writers.yaml", "model: embedded/x\ninstructions: Hi\n", "WF201"),
+        ("config/agents/writers.yaml", "agents: {writer: {model: embedded/x}}\n", "WF201"),
+        ("config/workers/writers.yaml", "provider: embedded\nmodel_name: x\nauth: none\n", "WF201"),
         ("config/agents/writers.yaml", "writer: [\n", "WF101"),
         ("config/agents/again.yaml", "writer: {model: embedded/x}\n", "WF211"),
         ("config/workers/fast.yaml", "fast: {provider: opnai, model_name: x}\n", "WF207"),
@@ -80,3 +83,11 @@ def test_what_is_wrong_in_config_is_said_where_it_stands(root: Path, file: str, 
     place = {one.file for one in errors}
     assert len(place) == 1
     assert place.pop().endswith(("writers.yaml", file) if code == "WF211" else file)
+
+
+def test_a_declaration_without_an_id_is_one_finding_with_the_line_that_is_missing(root: Path) -> None:
+    (root / "config/agents/quick-writer.yaml").write_text("model: embedded/x\ninstructions: Hi\nai_config: {seed: 1}\n")
+    file = write(root, "tasks: {a: {run: x, env: {C: d}}}\n")
+    (one,) = [one for one in validate(file) if one.file.endswith("quick-writer.yaml")]
+    assert one.message == "the agent of this file has no id"
+    assert one.help == "begin with `quick_writer:` and indent the rest below it"

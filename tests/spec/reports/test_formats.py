@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -69,6 +70,8 @@ def test_the_summary_counts_what_was_found() -> None:
     )
     assert summarise([], NINE, 4).line() == "Checked 9 workflows: nothing found (4 ms)."
     assert summarise([], ["a"]).line() == "Checked 1 workflow: nothing found."
+    elsewhere = [FINDING, replace(FINDING, file="config/agents/a.yaml")]
+    assert summarise(elsewhere, [FINDING.file]).line() == "Found 2 errors in 2 files. 2 fixable."
 
 
 def test_carets_stand_under_the_text_behind_tabs_and_wide_characters() -> None:

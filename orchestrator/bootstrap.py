@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -103,7 +103,9 @@ class ExecutionEngine(Engine):
         """As `Engine.resume`; a replay passes over what its conversations have on record."""
         handle = await super().resume(run_id, park=park)
         if self.tape is not None and self.tape.replaying:
-            for stream in _conversations(self.journal, run_id):
+            from orchestrator.ai.tapes.on_record import conversations
+
+            for stream in conversations(self.journal, run_id):
                 self.tape.catch_up(stream)
         return handle
 
@@ -250,57 +252,27 @@ def _tape_note(tape: EngineTape, project: Project) -> dict[str, str]:
     return {"mode": "replay" if tape.replaying else "record", "file": file}
 
 
-def _conversations(journal: Journal, run_id: str) -> list[str]:
-    """The streams of a run's conversations, and of those it called."""
-    own = [row.stream for row in journal.rows(prefix=f"{run_id}/agent/", limit=1_000_000)]
-    called = [row.stream for row in journal.rows(parent=run_id, limit=1_000_000) if "/" not in row.stream]
-    return own + [stream for child in called for stream in _conversations(journal, child)]
-
-
 def _tape_surroundings(engine: Engine) -> Surroundings:
-    from orchestrator.ai.record import read_session
+    from orchestrator.ai.tapes import on_record
     from orchestrator.ai.tapes.place import Surroundings
     from orchestrator.core.events import Failure
-    from orchestrator.core.messages import ToolCall, ToolResult
-    from orchestrator.engine.fold import started_event
+    from orchestrator.engine.callers import Callers
 
-    callers: dict[str, tuple[str, str] | None] = {}
-
-    def caller_of(run_id: str) -> tuple[str, str] | None:
-        """(run, task) that called it."""
-        if run_id not in callers:
-            row = engine.journal.row(run_id) if run_id else None
-            start = started_event(engine.journal, run_id) if row is not None else None
-            called = start is not None and start.parent
-            callers[run_id] = (start.parent, str(start.trigger.get("task", ""))) if start and called else None
-        return callers[run_id]
-
-    def path_of(run_id: str) -> str:
-        called = caller_of(run_id)
-        return "" if called is None else "/".join(filter(None, (path_of(called[0]), called[1])))
-
-    def settled(stream: str) -> int:
-        calls = read_session(engine.journal, stream).calls
-        return sum(
-            call.status == "answered" or (call.status == "failed" and call.error != "cancelled") for call in calls
-        )
+    callers = Callers(engine.journal)
 
     def missed(run_id: str, error: ChatModelError) -> None:
-        while (called := caller_of(run_id)) is not None and engine.driving(called[0]) is not None:
+        """The outermost run that is driven here ends: what calls a run cannot go on without its answer."""
+        while (called := callers.of(run_id)) is not None and engine.driving(called[0]) is not None:
             run_id = called[0]
         if (handle := engine.driving(run_id)) is not None:
             handle.cancel(by="the replay", reason=error.message, failure=Failure(error.type, error.message, error.help))
 
-    def tools_done(stream: str) -> list[tuple[str, Any]]:
-        session = read_session(engine.journal, stream)
-        parts = [part for message in session.messages for part in message.parts]
-        calls = {part.id: part for part in parts if isinstance(part, ToolCall)}
-        results = [part for part in parts if isinstance(part, ToolResult)]
-        results += session.exchange.results if session.exchange is not None else ()
-        found = [calls[result.call_id] for result in results if result.call_id in calls]
-        return [(call.name, json.loads(call.arguments)) for call in found]
-
-    return Surroundings(path_of=path_of, settled=settled, tools_done=tools_done, missed=missed)
+    return Surroundings(
+        path_of=callers.path,
+        settled=partial(on_record.settled, engine.journal),
+        tools_done=partial(on_record.tools_done, engine.journal),
+        missed=missed,
+    )
 
 
 def _check_agents(plan: Plan, environ: Mapping[str, str], keys: KeyRing) -> tuple[Secret, ...]:

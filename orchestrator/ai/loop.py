@@ -23,7 +23,7 @@ from orchestrator.core.budget import Account, amount
 from orchestrator.core.messages import File, Image, Message, Usage, user
 from orchestrator.core.session import decide
 from orchestrator.core.session_events import Asked, HandOffAsked, Recovered, Terms
-from orchestrator.core.session_state import Exchange, Session, usage_since_asked
+from orchestrator.core.session_state import Exchange, Session, unpriced_since_asked, usage_since_asked
 from orchestrator.errors import TaskError, UsageError
 from orchestrator.host.redact import Redactor
 from orchestrator.ports.clock import Clock
@@ -48,6 +48,8 @@ class LoopAnswer:
     """None: nothing was paid, or the price is unknown."""
     currency: str
     synthetic: bool
+    unpriced: int = 0
+    """How many of the requests may have been paid at a cost that nobody knows."""
     agent: str = ""
     """Who answered: another one than was asked, if the conversation was handed over."""
     wrapped_up: bool = False
@@ -318,6 +320,7 @@ class AILoop:
             cost=amount(cost) if cost is not None else None,
             currency=(last.currency if last is not None else "") or self._seat.prices.currency,
             synthetic=last.synthetic if last is not None else self._seat.model.synthetic,
+            unpriced=unpriced_since_asked(session, exchange.key),
             agent=exchange.terms.agent,
             wrapped_up=last is not None and last.last,
         )

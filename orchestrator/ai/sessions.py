@@ -18,7 +18,7 @@ from orchestrator.ai.seats import Seat
 from orchestrator.ai.settings import loop_settings
 from orchestrator.ai.sub_agents import SubAgentTool, worker_of
 from orchestrator.ai.transfers import TransferTool
-from orchestrator.ai.used_behind import cost_so_far, meta_with_behind, used_behind, with_behind
+from orchestrator.ai.used_behind import UNPRICED, cost_so_far, meta_with_behind, used_behind, with_behind
 from orchestrator.core.budget import Account
 from orchestrator.errors import CredentialsError, NotFoundError, TaskError, UsageError
 from orchestrator.ports.services import AgentAnswer, AgentCall
@@ -216,6 +216,8 @@ def _agent_answer(answer: LoopAnswer) -> AgentAnswer:
         "output_tokens": answer.usage.output_tokens,
         "requests": answer.requests,
     }
+    if answer.unpriced:
+        usage[UNPRICED] = answer.unpriced
     if answer.usage.cached_tokens:
         usage["cached_tokens"] = answer.usage.cached_tokens
     if answer.usage.reasoning_tokens:

@@ -16,6 +16,8 @@ from orchestrator.ports.services import AgentCall
 from orchestrator.workers.performance import SPAWNED
 
 CONVERSATIONS_MAX = 100_000
+UNPRICED = "unpriced"
+"""Of a task's usage: requests that may have been paid, and nobody knows how much. Left out where there are none."""
 
 
 class Behind(NamedTuple):
@@ -81,6 +83,8 @@ def with_behind(usage: dict[str, int], cost: float | None, behind: Behind) -> tu
         total["requests"] = total.get("requests", 0) + 1
         total["input_tokens"] = total.get("input_tokens", 0) + (one.input_tokens or 0)
         total["output_tokens"] = total.get("output_tokens", 0) + (one.output_tokens or 0)
+        if one.cost is None and one.charged and not one.synthetic:
+            total[UNPRICED] = total.get(UNPRICED, 0) + 1
     known = [*(one.cost for one in behind.calls if one.cost is not None), *behind.runs]
     return total, (cost or 0.0) + sum(known) if known else cost
 

@@ -53,12 +53,22 @@ def money(amount: float | None, currency: str = "USD") -> str:
     """`$0.031`, `$2.00`, `<$0.001`, `2.00 CHF`; empty for None, which means unknown or nothing paid."""
     if amount is None:
         return ""
+    if "+" in currency:
+        return f"cost in {currency.replace('+', ' and ')}"  # nobody adds those up
     sign = _SIGNS.get(currency, "")
     if 0 < amount < 0.0005:
         text, less = "0.001", "<"
     else:
         text, less = (f"{amount:.2f}" if amount >= 1 or round(amount * 1000) % 10 == 0 else f"{amount:.3f}"), ""
     return f"{less}{sign}{text}" if sign else f"{less}{text} {currency}"
+
+
+def cost(amount: float | None, usage: dict[str, int] | None = None, currency: str = "USD") -> str:
+    """`$0.031`, `$0.031 + 2 unknown`, `cost unknown`: what is known, and how many requests cost nobody knows how much."""
+    unknown = (usage or {}).get("unpriced", 0)
+    if not unknown:
+        return money(amount, currency)
+    return f"{money(amount, currency)} + {unknown} unknown" if amount else "cost unknown"
 
 
 def tokens(usage: dict[str, int] | None) -> int:

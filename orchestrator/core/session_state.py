@@ -161,3 +161,9 @@ def usage_since_asked(session: Session, key: str) -> tuple[Usage, int | None, in
         if call.cost is not None:
             cost = (cost or 0) + call.cost
     return usage, cost, requests
+
+
+def unpriced_since_asked(session: Session, key: str) -> int:
+    """Requests of the exchange since it was last asked for that may have been paid, and nobody knows how much."""
+    calls = session.calls[session.exchanges[key].first_call - 1 :]
+    return sum(call.key == key and call.cost is None and call.charged and not call.synthetic for call in calls)

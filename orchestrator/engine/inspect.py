@@ -8,7 +8,7 @@ from orchestrator.core.run_state import RUN, Answer, Question, RunState
 from orchestrator.core.status import TASK_WORDS
 from orchestrator.engine import full_disk
 from orchestrator.engine.spending import Spending
-from orchestrator.engine.stream import failure_dict, total_usage
+from orchestrator.engine.stream import currency_of, failure_dict, total_usage
 from orchestrator.engine.values import Values, load
 from orchestrator.engine.views import RunResult, RunView, TaskView
 from orchestrator.ports.journal import Journal
@@ -109,6 +109,7 @@ def run_view(state: RunState, journal: Journal) -> RunView:
         tasks=task_views(state, journal),
         cost=sum(state.costs.values()) if state.costs else None,
         usage=total_usage(state),
+        currency=currency_of(state.plan),
         last=state.last,
         budget=Spending(start.run_id, state, lambda run_id: None, journal).own(),
     )

@@ -28,6 +28,7 @@ from orchestrator.engine.inbox import Message
 from orchestrator.engine.performer import PROCESS_VERBS, Performer, Surroundings
 from orchestrator.engine.queueing import HOLD, Queue
 from orchestrator.engine.spending import Spending
+from orchestrator.engine.stream import currency_of
 from orchestrator.engine.telling import engine_stopped, notifications
 from orchestrator.engine.values import Values, load
 from orchestrator.engine.watching import Feed, Watcher
@@ -313,13 +314,23 @@ class Running:
 
     def _summarise(self, state: RunState) -> dict[str, JSON]:
         """Small, and made anew only where it can have changed: at the run's own turning points."""
-        mark = (state.status, state.status_reason, state.phase, len(state.questions), sum(state.costs.values()))
+        unpriced = sum(usage.get("unpriced", 0) for usage in state.usages.values())
+        mark = (
+            state.status,
+            state.status_reason,
+            state.phase,
+            len(state.questions),
+            sum(state.costs.values()),
+            unpriced,
+        )
         if self._summary.get("mark") != mark:
             self._summary = {
                 "mark": mark,
                 "name": state.plan.name,
                 "reason": state.status_reason,
                 "cost": sum(state.costs.values()) if state.costs else None,
+                **({"unpriced": unpriced} if unpriced else {}),
+                **({"currency": currency_of(state.plan)} if state.costs else {}),
                 "error": state.failure.message if state.failure else None,
                 "asks": [state.name(task) for task in state.questions],
                 "trigger": state.start.trigger.get("kind", "") if state.start else "",

@@ -40,6 +40,10 @@ from orchestrator.core.status import TASK_WORDS, UNKNOWN
 JSON = Any
 Load = Callable[[Value | None], JSON]
 SUMMARY_MAX: Final = 200
+PUBLIC_CURRENCY: Final = "USD"
+"""Of the public price list."""
+_PRICED: Final = frozenset({"openai", "anthropic", "google"})
+"""Providers whose models the public list knows."""
 
 
 def failure_dict(failure: Failure | None) -> dict[str, JSON] | None:
@@ -68,6 +72,8 @@ def detail(node: Node) -> str:
             return str(fields.get("target", ""))
         case "http":
             return f"{fields.get('method', 'GET')} {fields.get('url', '')}"
+        case "tool":
+            return str(fields.get("name", ""))
         case "workflow":
             return str(fields.get("path", fields.get("workflow", "")))
         case _:
@@ -97,9 +103,43 @@ def _run_started(state: RunState, event: RunStarted, load: Load) -> dict[str, JS
         "inputs": load(event.inputs),
         "synthetic": True in models,
         "live": False in models,
+        "currency": currency_of(state.plan),
         "trigger": event.trigger,
         "resumed": False,
     }
+
+
+def currency_of(plan: Plan) -> str:
+    """The currency of a run's money: `EUR`; `EUR+USD` where its models have prices of several, which cannot be added up."""
+    found = _currencies(plan)
+    return "+".join(sorted(found)) or (plan.budget or {}).get("currency") or PUBLIC_CURRENCY
+
+
+def _currencies(plan: Plan) -> set[str]:
+    asked = [node for scope in plan.scopes for node in scope.nodes if node.verb == "agent"]
+    found = {currency for node in asked for currency in _currencies_of(node, plan)}
+    return found.union(*(_currencies(child) for child in plan.children.values()))
+
+
+def _currencies_of(node: Node, plan: Plan) -> Iterator[str]:
+    for name in agents_behind(_asked_agents(node, plan), plan.agents):
+        agent = plan.agents[name]
+        worker = plan.workers.get(agent.get("worker") or "")
+        if worker and worker.get("cost_metrics"):
+            yield worker["cost_metrics"].get("currency") or PUBLIC_CURRENCY
+            continue
+        model = (
+            agent.get("model") or (agent.get("ai_config") or {}).get("model") or (worker or {}).get("provider") or ""
+        )
+        if str(model).replace(":", "/").split("/")[0] in _PRICED:
+            yield PUBLIC_CURRENCY
+
+
+def _asked_agents(node: Node, plan: Plan) -> list[str]:
+    who = node.fields.get("agent")
+    if isinstance(who, str) and "${{" not in who:
+        return [who]
+    return [name for name in plan.agents if "." not in name]
 
 
 def programs_and_models(plan: Plan) -> set[bool]:
@@ -116,11 +156,7 @@ def programs_and_models(plan: Plan) -> set[bool]:
 
 
 def _models_of(node: Node, plan: Plan) -> Iterator[str]:
-    who, own = node.fields.get("agent"), node.fields.get("model")
-    if isinstance(who, str) and "${{" not in who:
-        names = [who]
-    else:
-        names = [name for name in plan.agents if "." not in name]
+    own, names = node.fields.get("model"), _asked_agents(node, plan)
     for name in agents_behind(names, plan.agents):
         agent = plan.agents[name]
         worker = plan.workers.get(agent.get("worker") or "") or {}

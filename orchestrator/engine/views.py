@@ -106,11 +106,14 @@ class RunView:
     tasks: list[TaskView]
     """In the order they came to be: outer before inner."""
     cost: float | None
+    """Of what is known, in `currency`; `usage["unpriced"]` counts requests whose cost nobody knows."""
     usage: dict[str, int]
     last: int
     """Number of the last event."""
     budget: dict[str, JSON] | None = None
     """The run's own, as `AgentCall.budgets` has it, with what people answered when it was used up; None if it has none."""
+    currency: str = "USD"
+    """`EUR+USD` where prices are in several, which cannot be added up."""
 
     @property
     def counts(self) -> dict[str, int]:

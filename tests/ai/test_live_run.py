@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -188,3 +189,26 @@ def _calls(project: Path) -> list[Any]:
         return [call.status for call in paid_calls(journal, run)]
     finally:
         journal.close()
+
+
+async def test_money_is_told_in_its_own_currency_and_a_cost_that_nobody_knows_as_unknown(project: Path) -> None:
+    prices = "cost_metrics: {currency: EUR, input_per_token: 1, output_per_token: 2}"
+    async with wire_server(text_reply("One.")) as wire:
+        (project / "workflows" / "live.yaml").write_text(
+            "name: live\nworkers:\n"
+            f"  ours: {{provider: custom, model_name: m, base_config: {{base_url: '{wire.url}'}}, {prices}}}\n"
+            f"  free: {{provider: custom, model_name: m, base_config: {{base_url: '{wire.url}'}}}}\n"
+            "agents: {one: {worker: ours}, two: {worker: free}}\n"
+            "tasks: {first: {agent: one, prompt: Hi}, second: {agent: two, prompt: Hi}}\n"
+        )
+        code, _, err = await finished(project, "run", "workflows/live.yaml")
+    assert code == 0, err
+    assert "€35.00 + 1 unknown" in err
+    assert "$" not in err
+    _, shown, _ = await finished(project, "show")
+    assert "€35.00 + 1 unknown" in shown
+    assert re.search(r"second\s+succeeded\s+\S+\s+cost unknown", shown)
+    _, listed, _ = await finished(project, "runs")
+    assert "€35.00 + 1 unknown" in listed
+    page = json.loads((await finished(project, "show", "--json"))[1])
+    assert (page["cost"], page["currency"], page["usage"]["unpriced"]) == (35, "EUR", 1)

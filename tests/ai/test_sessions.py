@@ -26,7 +26,8 @@ async def test_an_agent_task_gets_its_answer_with_what_it_used() -> None:
     world = World(Turn(text="Hello.", chunk=3))
     got = await world.sessions().run_turns(world.call())
     assert (got.value, got.text, got.model) == ("Hello.", "Hello.", "scripted/m")
-    assert got.usage == {"input_tokens": 10, "output_tokens": 5, "requests": 1}
+    assert got.usage == {"input_tokens": 10, "output_tokens": 5, "requests": 1, "unpriced": 1}
+    assert got.cost is None, "nobody knows the price of this model, and that is not 0"
     assert (got.cost, got.synthetic, got.turns, got.finish) == (None, False, 1, "stop")
     assert "".join(data["text"] for data in world.said("chunk")) == "Hello."
     assert {data["agent"] for data in world.said("chunk")} == {"writer"}

@@ -26,6 +26,17 @@ def test_money(amount: float | None, currency: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("amount", "unknown", "currency", "text"),
+    [(None, 0, "USD", ""), (0.5, 0, "USD", "$0.50"), (0.5, 2, "EUR", "€0.50 + 2 unknown"), (None, 3, "USD", "cost unknown"),
+     (0.0, 1, "USD", "cost unknown"), (0.5, 0, "EUR+USD", "cost in EUR and USD")],
+)  # fmt: skip
+def test_what_nobody_knows_the_price_of_is_never_shown_as_nothing(
+    amount: float | None, unknown: int, currency: str, text: str
+) -> None:
+    assert formats.cost(amount, {"unpriced": unknown} if unknown else {}, currency) == text
+
+
+@pytest.mark.parametrize(
     ("number", "text"), [(0, "0"), (999, "999"), (18_200, "18.2k"), (999_949, "999.9k"), (1_300_000, "1.3M")]
 )
 def test_counts(number: int, text: str) -> None:

@@ -69,7 +69,7 @@ def _cells(row: StreamRow, driver: str | None, out: Screen) -> list[str]:
         row.workflow,
         formats.instant(row.started_at),
         formats.duration(took),
-        formats.money(summary.get("cost")),
+        formats.cost(summary.get("cost"), {"unpriced": summary.get("unpriced", 0)}, summary.get("currency") or "USD"),
         note_of(row, driver),
     ]
 

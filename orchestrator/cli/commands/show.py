@@ -103,7 +103,7 @@ def show_run(session: Session, view: RunView, ledger: Ledger | None = None, *, e
     shown = view.tasks if everything else view.tasks[:TASKS_MAX]
     width = max((len(_label(task)) for task in shown), default=0)
     for task in shown:
-        out.line(f"    {task_line(out, task, min(width, 40))}")
+        out.line(f"    {task_line(out, task, min(width, 40), view.currency)}")
     if len(shown) < len(view.tasks):
         out.line(out.style(f"    … {len(view.tasks) - len(shown)} more; --all shows them", "dim"))
     _values(out, "outputs", view.outputs, everything)
@@ -113,7 +113,8 @@ def _headline(out: Screen, view: RunView) -> str:
     now = time.time()
     seconds = (view.ended_at or now) - view.started_at
     facts = [view.status, f"in {formats.duration(seconds)}" if view.ended_at else f"since {formats.duration(seconds)}"]
-    facts += [formats.money(view.cost), f"{formats.count(formats.tokens(view.usage))} tokens" if view.usage else ""]
+    facts += [formats.cost(view.cost, view.usage, view.currency)]
+    facts += [f"{formats.count(formats.tokens(view.usage))} tokens" if view.usage else ""]
     told = "  ".join(fact for fact in facts if fact)
     return f"{icon(out, view.status)} {out.style(clean_line(view.name), 'bold')}  run {view.run_id}  {told}"
 
@@ -158,9 +159,9 @@ def _label(task: TaskView) -> str:
     return "  " * depth_of(task.name) + clean_line(parts[-1])
 
 
-def task_line(out: Screen, task: TaskView, width: int) -> str:
+def task_line(out: Screen, task: TaskView, width: int, currency: str) -> str:
     """`✓ fetch   succeeded  3.1s  $0.004`, with the reason where it did not run."""
-    facts = [task.status, formats.duration(task.duration), formats.money(task.cost)]
+    facts = [task.status, formats.duration(task.duration), formats.cost(task.cost, task.usage, currency)]
     if task.attempts > 1:
         facts.append(f"{task.attempts} attempts")
     if task.reused:
@@ -226,7 +227,11 @@ def _talk_rows(out: Screen, journal: Journal, talks: list[dict[str, Any]], *, ev
 
 
 def show_task(out: Screen, view: RunView, task: TaskView, talk_rows: list[str], *, everything: bool = False) -> None:
-    out.line(task_line(out, task, 0).replace(_label(task).strip(), out.style(clean_line(task.name), "bold"), 1))
+    out.line(
+        task_line(out, task, 0, view.currency).replace(
+            _label(task).strip(), out.style(clean_line(task.name), "bold"), 1
+        )
+    )
     facts = [("verb", f"{task.verb}  {view.workflow}:{task.line}" if task.line else task.verb)]
     if task.started_at is not None:
         facts.append(("started", formats.instant(task.started_at)))

@@ -86,7 +86,7 @@ def _facts(story: Story, ending: Ending) -> list[str]:
     seconds = ended.get("duration")
     if seconds is None and story.first_at is not None:
         seconds = story.last_at - story.first_at
-    cost = formats.money(story.cost)
+    cost = formats.cost(story.cost, {"unpriced": story.unpriced}, story.currency)
     if cost and ending.cost_max:
         cost = f"{cost} of {ending.cost_max}"
     tokens = f"{formats.count(story.tokens)} tokens" if story.tokens else ""

@@ -37,8 +37,9 @@ def figures(story: Story, now: float, cost_max: str = "") -> str:
     """`0:42   $0.031 of $0.50   18.2k tok`; what is unknown or zero is left out."""
     started = story.first_at if story.first_at is not None else now
     parts = [formats.elapsed(now - started)]
-    if story.cost is not None or cost_max:
-        parts.append(formats.money(story.cost or 0.0) + (f" of {cost_max}" if cost_max else ""))
+    if story.cost is not None or story.unpriced or cost_max:
+        cost = formats.cost(story.cost or 0.0, {"unpriced": story.unpriced}, story.currency)
+        parts.append(cost + (f" of {cost_max}" if cost_max else ""))
     if story.tokens:
         parts.append(f"{formats.count(story.tokens)} tok")
     return "   ".join(parts)

@@ -90,7 +90,10 @@ class History:
     def _succeeded(self, event: Event) -> list[str]:
         line = self.story.tasks[event["task"]]
         reused = event.get("reused")
-        facts = [formats.duration(event.get("duration")), formats.money(event.get("cost"))]
+        facts = [
+            formats.duration(event.get("duration")),
+            formats.cost(event.get("cost"), event.get("usage"), self.story.currency),
+        ]
         if line.items is not None:
             failed = f", {line.items_failed} failed" if line.items_failed else ""
             facts.append(formats.plural(line.items, "item") + failed)

@@ -147,6 +147,9 @@ class Story:
         self.tasks: dict[str, TaskLine] = {}
         self.open: dict[str, TaskLine] = {}
         self.cost: float | None = None
+        self.currency = "USD"
+        self.unpriced = 0
+        """Requests that may have been paid, and nobody knows how much."""
         self.tokens = 0
         self.ended: Event | None = None
 
@@ -184,6 +187,7 @@ class Story:
         self.title = event.get("name") or self.workflow
         self.synthetic, self.live = bool(event.get("synthetic")), bool(event.get("live"))
         self.resumed = bool(event.get("resumed"))
+        self.currency = event.get("currency") or self.currency
         trigger = event.get("trigger") or {}
         self.rerun_of = str(trigger.get("of", "")) if trigger.get("kind") == "rerun" else ""
         if self.resumed:
@@ -262,6 +266,7 @@ class Story:
         line.tokens = formats.tokens(event.get("usage"))
         if line.verb not in ("group", "each", "loop") and not event.get("reused"):
             self.tokens += line.tokens
+            self.unpriced += (event.get("usage") or {}).get("unpriced", 0)
             if line.cost is not None:
                 self.cost = (self.cost or 0.0) + line.cost
 
@@ -334,6 +339,7 @@ class Story:
         if event.get("cost") is not None:
             self.cost = event["cost"]
         self.tokens = max(self.tokens, formats.tokens(event.get("usage")))
+        self.unpriced = max(self.unpriced, (event.get("usage") or {}).get("unpriced", 0))
         self.open.clear()
 
 

@@ -145,7 +145,7 @@ class Budgets:
         limit = account.limit(refused.word)
         if tell is not None and limit:
             for threshold in passed(account, refused.word, limit):
-                tell(threshold)
+                tell(threshold._replace(refused=True))
         return BudgetExceededError(account, refused)
 
     async def _reserve_days(self, taken: Taken, after: Reservation | None, tell: Tell | None) -> bool:

@@ -109,8 +109,14 @@ class Threshold(NamedTuple):
     used: float
     limit: float
     currency: str
+    refused: bool = False
+    """A request did not fit into what was left of it: it counts as used up."""
 
     def shown(self) -> str:
+        if self.refused:
+            return (
+                f"`{self.word}` is used up for {self.name}: the next request does not fit into {self._of(self.limit)}"
+            )
         return f"{self.percent} % of `{self.word}` is used up for {self.name}: {self._of(self.used)} of {self._of(self.limit)}"
 
     def _of(self, value: float) -> str:

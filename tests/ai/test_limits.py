@@ -252,7 +252,8 @@ async def test_what_is_refused_at_the_first_request_is_told_as_used_up() -> None
     world = World("x")
     with pytest.raises(TaskError):
         await world.sessions().run_turns(world.call(**within({"cost": 0.01})))
-    assert any("100 % of `cost`" in said["message"] for said in world.said("progress"))
+    lines = [said["message"] for said in world.said("progress")]
+    assert any("`cost` is used up for run" in line and "does not fit" in line for line in lines), lines
 
 
 # Who shares what

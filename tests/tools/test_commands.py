@@ -109,6 +109,7 @@ def test_memories_are_listed_shown_and_cleared(project: Project) -> None:
     assert project.call("memory", "show", "teem", expect=2).err
     assert project.call("memory", "clear", "team", "a").code == 0
     assert [one["key"] for one in project.call("memory", "show", "team", "--json").json["entries"]] == ["b"]
+    assert "with --yes" in project.call("memory", "clear", "team", expect=2).err
     assert project.call("memory", "clear", "team", "--yes").code == 0
     assert project.call("memory", "--json").json["memories"] == []
 

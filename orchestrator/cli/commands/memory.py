@@ -11,6 +11,7 @@ from orchestrator.cli.command import Command, Group
 from orchestrator.cli.session import Session, current
 from orchestrator.cli.shapes import print_json
 from orchestrator.cli.table import table
+from orchestrator.cli.terminal import can_ask
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.host.terminal_text import clean_terminal
 
@@ -111,6 +112,8 @@ def clear(name: str, keys: tuple[str, ...], yes: bool) -> None:
     if keys:
         session.err.line(f"{name}: forgot {len(keys)}")
         return
+    if not yes and not can_ask():
+        raise UsageError(f"this forgets everything in `{name}`", help="say so with --yes, or name the entries")
     if not yes and not click.confirm(f"Forget everything in `{name}`?", err=True):
         session.err.line("nothing changed")
         return

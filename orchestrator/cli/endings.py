@@ -92,7 +92,7 @@ def _after_failure(session: Session, plan: Plan, result: RunResult) -> list[tupl
     if items:
         return [_items_again(session, run, result), (session.command("why", run, items[0]), "the cause in full")]
     reuses = f"reuses {formats.plural(len(done), 'task')}, saves {', '.join(saved)}" if done else "nothing to reuse"
-    talked = [task.name for task in failed if task.verb == "agent" and task.attempts]
+    talked = [task.name for task in failed if task.verb == "agent" and task.meta.get("turns")]
     return [
         (session.command("rerun", run, "--from", first), reuses),
         (session.command("why", run, failed[0].name), "the cause in full"),

@@ -75,8 +75,6 @@ class Stage:
 
         tape = taping.open(plan.workflow, plan.digest) if taping is not None else None
         engine = self.session.engine(self.project, synchronous=self.synchronous, tape=tape)
-        # Programs that read events have those; people who look over their shoulder have standard error.
-        tell = self.session.err.line if self.progress in ("json", "none") else self.renderer.notice
         driving = Driving(
             session=self.session,
             renderer=self.renderer,
@@ -88,13 +86,18 @@ class Stage:
             run_dir=lambda run_id: self.session.run_dir(self.project, run_id),
             started=self.started,
         )
-        with log_lines(tell, self.session.err, debug=self.session.debug):
+        with log_lines(self._tell, self.session.err, debug=self.session.debug):
             code = drive(driving, engine, self._with_delegates(begin) if self.delegates else begin)
         if tape is None or taping is None:
             return code
         from orchestrator.cli.taping import finish
 
         return finish(self.session, self.project, tape, taping, code, quiet=self.progress in ("none", "json"))
+
+    def _tell(self, line: str) -> None:
+        """Programs that read events have those; people who look over their shoulder have standard error."""
+        tell = self.session.err.line if self.progress in ("json", "none") else self.renderer.notice
+        tell(line)
 
     def _with_delegates(self, begin: Begin) -> Begin:
         async def attach_first(engine: ExecutionEngine) -> RunHandle:
@@ -105,7 +108,7 @@ class Stage:
                 http=engine.services.http,
                 processes=engine.services.processes,
                 environ=os.environ,
-                write=self.renderer.notice,
+                write=self._tell,
             )
             for delegate in self.delegates:
                 attach_delegate(delegate, engine.delegate_manager, context)

@@ -457,6 +457,14 @@ def test_a_delegate_that_raises_is_one_line_and_a_traceback_only_on_request(proj
     assert told.lines[-1]["status"] == "succeeded"
 
 
+@pytest.mark.parametrize("progress", ["plain", "json", "none"])
+def test_the_log_of_events_is_on_standard_error_however_progress_is_shown(project: Project, progress: str) -> None:
+    path = project.write("flow", "name: flow\ntasks: {a: {set: 1}}\n")
+    told = project.call("run", path, "--progress", progress, "--delegate", "log")
+    assert "task_execution_completed" in told.err
+    assert "task_execution_completed" not in told.out
+
+
 def test_a_librarys_warning_to_its_programmers_is_no_business_of_whoever_runs_a_workflow(project: Project) -> None:
     (project.folder / "noisy.py").write_text(
         "import warnings\n\nfrom orchestrator.delegates import listens_to\n\n\n"

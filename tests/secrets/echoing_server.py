@@ -31,6 +31,8 @@ class Echo:
     """Answer with an error that quotes the key."""
     keys: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    hooks: list[bytes] = field(default_factory=list)
+    """What was sent to `/hook`, heads included."""
 
     def pieces(self, key: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """First a call of a tool with the key in its arguments, after its result a text with the key, cut into small pieces."""
@@ -53,13 +55,17 @@ def _cut(text: str, size: int) -> list[str]:
 
 @contextmanager
 def echoing_server(echo: Echo) -> Iterator[str]:
-    """Its address, below which `/chat/completions` is; anything else answers with the headers it was sent."""
+    """Its address, below which `/chat/completions` is; `/hook` keeps what it is sent, anything else answers with its headers."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path.endswith("/hook"):
+                echo.hooks.append(bytes(self.headers) + body)
+                self.say(200, "text/plain", b"")
+                return
             key = self.headers.get("Authorization", "").removeprefix("Bearer ")
             echo.keys.append(key)
             echo.bodies.append(body)

@@ -24,6 +24,7 @@ class Scene:
     commands: set[bytes] = field(default_factory=set)
     """Every command line that was seen while it ran."""
     sent_to_models: list[bytes] = field(default_factory=list)
+    sent_to_hooks: list[bytes] = field(default_factory=list)
 
 
 Sink = Callable[[Scene], Iterator[tuple[str, bytes]]]
@@ -43,13 +44,18 @@ def requests_to_models(scene: Scene) -> Iterator[tuple[str, bytes]]:
         yield f"request {number}", body
 
 
+def webhooks(scene: Scene) -> Iterator[tuple[str, bytes]]:
+    for number, body in enumerate(scene.sent_to_hooks):
+        yield f"webhook {number}", body
+
+
 def state_files(scene: Scene) -> Iterator[tuple[str, bytes]]:
     """Journal, write-ahead log, blobs, logs, artifacts, tapes: every byte on disk, and the names of the files."""
     yield from _files(scene.state)
 
 
 def project_files(scene: Scene) -> Iterator[tuple[str, bytes]]:
-    """What a run writes into the project itself: tapes, the lock file of tool lists."""
+    """What a run writes into the project itself: tapes, the lock file of tool lists, what delegates wrote."""
     yield from _files(scene.project, without=("workflows", "keys", "servers", ".env"))
 
 
@@ -65,7 +71,9 @@ def _files(folder: Path, without: tuple[str, ...] = ()) -> Iterator[tuple[str, b
         yield str(relative), str(relative).encode() + b"\n" + path.read_bytes()
 
 
-SINKS: tuple[Sink, ...] = (printed, command_lines, requests_to_models, state_files, project_files, caches)
+SINKS: tuple[Sink, ...] = (
+    printed, command_lines, requests_to_models, webhooks, state_files, project_files, caches
+)  # fmt: skip
 
 
 def needles(value: str) -> list[bytes]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from orchestrator.errors import NotFoundError
+from orchestrator.errors import NotFoundError, WhisperFlowError
 
 if TYPE_CHECKING:
     from orchestrator.ai.tapes import TapePlayer, TapeRecorder
@@ -61,13 +61,19 @@ class WorkflowRunner:
         `offline=False` leaves the network open to the workflow's other tasks; `strict`: an answer left unused fails the test;
         `live_tools`: tools are called, only models are played. The environment is the process's own unless given.
         """
+        __tracebackhide__ = True  # what goes wrong in here says so itself; pytest would print our environment beside it
         self._calls += 1
         file = self._root / workflow
         path = self._root / tape if tape is not None else self._tape_of_test()
         opened = self._open(path, environ, live_tools)
         guard = _Guard(active=offline and not self.record)
         with guard.on():
-            result = _complete(lambda: self._run(file, inputs, opened, environ))
+            try:
+                result = _complete(lambda: self._run(file, inputs, opened, environ))
+            except WhisperFlowError as error:
+                if error.help:
+                    error.add_note(f"help: {error.help}")
+                raise error.with_traceback(None) from None
         self._judge(path, opened, guard, strict)
         return result
 
@@ -83,7 +89,8 @@ class WorkflowRunner:
         try:
             return TapePlayer(path, environ=environ, live_tools=live_tools)
         except NotFoundError:
-            self._fail(f"there is no tape {path}: `pytest --record-tapes` makes it (asks the models, costs money)")
+            missing = f"there is no tape {path}: `pytest --record-tapes` makes it (asks the models, costs money)"
+        self._fail(missing)
 
     async def _run(
         self,
@@ -129,9 +136,7 @@ class WorkflowRunner:
 
 def _complete(run: Callable[[], Any]) -> RunResult:
     """Run a coroutine to its end: in a thread of its own where this one has an event loop already."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _inside_a_loop():
         return asyncio.run(run())  # type: ignore[no-any-return]
     found: list[RunResult] = []
     raised: list[BaseException] = []
@@ -195,3 +200,11 @@ class _Guard:
     def _refuse(self, where: str) -> NoReturn:
         self.refused.add(where)
         raise NetworkRefusedError(f"a replay opens no connection ({where}); `offline=False` lets other tasks do so")
+
+
+def _inside_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

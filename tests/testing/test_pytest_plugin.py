@@ -56,6 +56,16 @@ def test_a_tape_is_made_on_request_and_played_from_then_on(project: pytest.Pytes
     assert tape.read_bytes() == before
 
 
+def test_a_missing_key_is_told_in_words_and_without_the_environment(project: pytest.Pytester) -> None:
+    project.makepyfile(test_notes=TEST.replace("strict=True", "environ={'OTHER_SECRET': 'hunter2-hunter2'}"))
+    (project.path / "workflows" / "notes.yaml").write_text(WORKFLOW.replace("embedded/writer", "openai/gpt-5-mini"))
+    said = ran(project, "--record-tapes", "-l", failed=1)
+    assert "the variable OPENAI_API_KEY is not set" in said
+    assert "help: export OPENAI_API_KEY=" in said
+    assert "check_agents" not in said
+    assert said.count("hunter2") == said.count("environ={'OTHER_SECRET'"), "only where the test itself says it"
+
+
 def test_a_changed_prompt_fails_the_test_with_the_difference(project: pytest.Pytester) -> None:
     project.makepyfile(test_notes=TEST)
     ran(project, "--record-tapes", passed=1)

@@ -9,6 +9,8 @@ from orchestrator.cli.terminal import Screen, cell_width, clean_line, cut
 
 GAP: Final = "  "
 COLUMN_MAX: Final = 60
+COLUMN_MIN: Final = 8
+LAST_MIN: Final = 8
 
 
 def table(
@@ -22,11 +24,28 @@ def table(
     if screen.terminal:
         cleaned = [[cut(cell, COLUMN_MAX) for cell in row[:-1]] + [row[-1]] for row in cleaned]
     widths = [max(cell_width(cell) for cell in column) for column in zip(head, *cleaned, strict=True)]
+    if screen.terminal and (fitted := _fitted(widths, screen.width)) != widths:
+        widths = fitted
+        cleaned = [
+            [*(cut(cell, width) for cell, width in zip(row[:-1], widths, strict=False)), row[-1]] for row in cleaned
+        ]
+        head = [*(cut(cell, width) for cell, width in zip(head[:-1], widths, strict=False)), head[-1]]
     lines = [screen.style(_row(head, widths, screen), "dim")]
     for position, row in enumerate(cleaned):
         painted = styles[position] if position < len(styles) else ()
         lines.append(_row(row, widths, screen, painted))
     return "".join(f"{line}\n" for line in lines)
+
+
+def _fitted(widths: list[int], room: int) -> list[int]:
+    """In a narrow window the widest columns give way until the last one has a little room."""
+    fitted = list(widths)
+    while sum(fitted[:-1]) + len(GAP) * (len(fitted) - 1) + min(fitted[-1], LAST_MIN) > room:
+        widest = max(range(len(fitted) - 1), key=lambda index: fitted[index], default=None)
+        if widest is None or fitted[widest] <= COLUMN_MIN:
+            break
+        fitted[widest] -= 1
+    return fitted
 
 
 def _row(cells: Sequence[str], widths: Sequence[int], screen: Screen, styles: Sequence[str] = ()) -> str:

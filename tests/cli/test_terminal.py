@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.cli.table import table
 from orchestrator.cli.terminal import Screen, cell_width, clean, clean_line, cut, wants_color
 
 
@@ -74,3 +75,15 @@ def test_a_stream_that_knows_ascii_only_gets_ascii() -> None:
     screen = Screen.of(stream)
     screen.line("✓ fetch · done → é")
     assert raw.getvalue() == b"+ fetch - done -> ?\n"
+
+
+def test_a_table_stays_within_a_narrow_window_and_is_whole_where_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        ["files.write", "runs for path=notes/*; else asks at a terminal", "Write a whole text file."],
+        ["x", "y", "z"],
+    ]
+    for columns in (30, 50, 80, 200):
+        monkeypatch.setattr(Screen, "width", property(lambda screen, columns=columns: columns))
+        told = table(Screen(io.StringIO(), terminal=True, color=False, unicode=True), ["tool", "a call", "what"], rows)
+        assert max(cell_width(row) for row in told.splitlines()) <= columns
+        assert ("asks at a terminal" in told) == (columns >= 80)

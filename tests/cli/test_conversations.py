@@ -112,6 +112,7 @@ def test_what_an_agent_called_and_said_can_be_read_afterwards(project: Project) 
     assert [one["role"] for one in talk["messages"]] == ["user", "assistant", "tool", "assistant"]
     assert talk["messages"][2]["tool_results"][0]["content"] == "Ship on Monday.\n"
     assert "needs a task" in project.call("show", "@last", "--talk", expect=2).err
+    assert "read --talk" in project.call("logs", "@last").err
 
 
 FAILS = """

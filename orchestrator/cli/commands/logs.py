@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from orchestrator.cli import formats
 from orchestrator.cli.command import RUN, TASK, Command
 from orchestrator.cli.commands.show import find_task
 from orchestrator.cli.session import current
@@ -65,6 +66,10 @@ def command(
             asyncio.run(_follow(engine, run_id, reader, writer))
         elif not reader.found:
             session.err.line("nothing was written")
+            talked = [one.name for one in view.tasks if one.verb == "agent" and (task is None or one.name == task)]
+            if talked:
+                said = session.command("show", formats.short(run_id), talked[0], "--talk")
+                session.err.line(f"what agents said: {said}")
 
 
 @dataclass(slots=True)

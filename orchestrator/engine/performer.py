@@ -73,7 +73,6 @@ class Surroundings:
     control: Callable[[], str | None]
     reusable: Mapping[str, AttemptSucceeded] = field(default_factory=dict)
     """Instance name → the result a rerun takes over."""
-    from_run: str = ""
     budgets: Callable[[int], tuple[dict[str, JSON], ...]] = lambda task: ()
     """What agents of a task draw on, outermost first."""
     tool_settings: Mapping[str, JSON] = field(default_factory=dict)

@@ -79,11 +79,9 @@ class Looked:
 
 class SecretSource(Protocol):
     name: str
-    slow: bool
-    """It asks a network or another program: not to be called on an event loop."""
 
     def look(self, said: JSON, name: str, place: Place) -> Looked:
         """Look for the secret `name`. `said` is what the file has under the source's word. Never raises for what it finds,
-        takes at most `LOOKING_S`.
+        takes at most `LOOKING_S`. It may ask a network or another program: not to be called on an event loop.
         """
         ...

@@ -25,8 +25,3 @@ def look_for(said: Mapping[str, Any], name: str, place: Place) -> Looked:
     """Look where `said` says. Raises NotFoundError for a source that does not exist."""
     source, detail = source_of(said)
     return source.look(detail, name, place)
-
-
-def is_slow(said: Mapping[str, Any]) -> bool:
-    """Whether looking there may take longer than reading a file."""
-    return source_of(said)[0].slow

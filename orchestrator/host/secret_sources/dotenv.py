@@ -11,7 +11,6 @@ from orchestrator.ports.secret_source import Looked, Place, Secret
 
 class DotenvFile:
     name = "dotenv"
-    slow = False
 
     def look(self, said: Any, name: str, place: Place) -> Looked:
         file, key = (said["dotenv"], said.get("key", name)) if isinstance(said, dict) else (said, name)

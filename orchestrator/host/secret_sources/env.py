@@ -9,7 +9,6 @@ from orchestrator.ports.secret_source import Looked, Place, Secret
 
 class Environment:
     name = "env"
-    slow = False
 
     def look(self, said: Any, name: str, place: Place) -> Looked:
         variable = str(said or name)

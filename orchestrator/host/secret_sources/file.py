@@ -19,7 +19,6 @@ _MOUNTED: Final = (Path("/run/secrets"), Path("/var/run/secrets"))
 
 class SecretFile:
     name = "file"
-    slow = False
 
     def look(self, said: Any, name: str, place: Place) -> Looked:
         shown, path = str(said), path_of(str(said), place)

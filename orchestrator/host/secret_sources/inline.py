@@ -14,7 +14,6 @@ from orchestrator.ports.secret_source import Looked, Place, Secret
 
 class InlineKey:
     name = "inline"
-    slow = False
 
     def look(self, said: Any, name: str, place: Place) -> Looked:
         value = said if isinstance(said, str) else _read_again(said, place)

@@ -9,7 +9,6 @@ from orchestrator.ports.secret_source import Looked, Place, Secret
 
 class SystemKeyring:
     name = "keyring"
-    slow = True
 
     def look(self, said: Any, name: str, place: Place) -> Looked:
         entry = said if isinstance(said, dict) else {"service": said}

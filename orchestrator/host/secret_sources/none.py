@@ -9,7 +9,6 @@ from orchestrator.ports.secret_source import Looked, Place
 
 class NoKey:
     name = "none"
-    slow = False
 
     def look(self, said: Any, name: str, place: Place) -> Looked:
         return Looked("Not Configured", "no key is needed")

@@ -32,7 +32,6 @@ class Refused(Exception):  # noqa: N818 - carried within this file
 
 class Vault:
     name = "vault"
-    slow = True
 
     def look(self, said: Any, name: str, place: Place) -> Looked:
         path, key = (said["path"], said.get("key", "value")) if isinstance(said, dict) else (said, "value")

@@ -13,7 +13,7 @@ from keyring.backends.fail import Keyring as NoKeyring
 from keyring.errors import KeyringLocked
 
 from orchestrator.errors import NotFoundError
-from orchestrator.host.secret_sources import PACKAGE, is_slow, look_for
+from orchestrator.host.secret_sources import PACKAGE, look_for
 from orchestrator.ports.secret_source import Looked, Place
 from orchestrator.registry import load, names
 
@@ -38,9 +38,6 @@ def test_every_file_of_the_folder_is_a_source_of_its_name() -> None:
     assert set(names(PACKAGE)) == {"dotenv", "env", "file", "inline", "keyring", "none", "vault"}
     for name in names(PACKAGE):
         assert load(PACKAGE, name, "SOURCE").name == name
-    assert [name for name in names(PACKAGE) if load(PACKAGE, name, "SOURCE").slow] == ["keyring", "vault"]
-    assert is_slow({"vault": "x"})
-    assert not is_slow({"env_var": "X"})
 
 
 def test_an_unknown_source_is_named() -> None:

@@ -26,6 +26,54 @@ def note(text: str) -> str:
     return text.upper()
 '''
 
+SERVER = """\
+import json
+import os
+import signal
+import sys
+import time
+
+
+def die(moment):
+    try:
+        os.rename(f"die-{moment}", f"died-{moment}")
+    except OSError:
+        return
+    os.kill(int(open("driver.pid").read()), signal.SIGKILL)
+    time.sleep(60)
+
+
+def note(what, to):
+    with open("witness.log", "a") as witness:
+        witness.write(f"{what} {to}\\n")
+
+
+def answer(method, given):
+    if method == "initialize":
+        about = {"name": "town", "version": "1"}
+        return {"protocolVersion": given["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": about}
+    if method == "tools/list":
+        schema = {"type": "object", "properties": {"to": {"type": "string"}}, "required": ["to"]}
+        return {"tools": [{"name": "send", "description": "Sends once.", "inputSchema": schema}]}
+    to = given["arguments"]["to"]
+    die("begin")
+    note("once", to)
+    die("middle")
+    note("done", to)
+    die("end")
+    return {"content": [{"type": "text", "text": "sent"}]}
+
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" in asked:
+        if asked["method"] in ("initialize", "tools/list", "tools/call"):
+            said = {"result": answer(asked["method"], asked.get("params"))}
+        else:
+            said = {"error": {"code": -32601, "message": "no such method"}}
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], **said}), flush=True)
+"""
+
 WORKER = """\
   {model}:
     provider: custom
@@ -94,6 +142,12 @@ def scout(asked: Asked) -> Say:
     if asked.turn == 0:
         return Say("", [once()])
     return Say("It is so.")
+
+
+def sender(asked: Asked) -> Say:
+    if asked.turn < 2:
+        return Say("", [(_ending(asked, "send"), {"to": f"{asked.mark} {at}"}) for at in range(2)])
+    return Say("All sent.")
 
 
 def chief(asked: Asked) -> Say:
@@ -180,6 +234,13 @@ SCENES: Final = (
         "tasks: {look: {agent: scout, prompt: 'What of ${{ inputs.what }}?'}}\noutputs: {look: '${{ look }}'}\n",
     ),
     Scene(
+        "tool server",
+        "mcp: {town: {command: python3, args: [town.py]}}\n"
+        "agents: {a: {worker: clerk, tools: ['town.*'], permissions: {allow: ['town.*']}}}\n"
+        "tasks: {t: {agent: a, prompt: Send it}}\n",
+        sender,
+    ),
+    Scene(
         "overflow",
         "agents: {a: {worker: clerk, ai_config: {on_overflow: summarise}}}\n"
         "tasks:\n  t1: {agent: a, session: talk, prompt: First}\n  t2: {after: t1, agent: a, session: talk, prompt: Second}\n"
@@ -219,6 +280,7 @@ def write(scene: Scene, folder: Path, url: str, budget: str) -> None:
     (folder / "config").mkdir()
     (folder / "config" / "whisper-flow.yaml").write_text(CONFIG)
     (folder / "toolbox.py").write_text(PYTHON)
+    (folder / "town.py").write_text(SERVER)
     workers = "".join(WORKER.format(model=model, url=url) for model in scene.workers)
     text = f"name: crash\nworkers:\n{workers}budget: {{{budget}}}\n{scene.flow}"
     (folder / "workflows" / "crash.yaml").write_text(text)

@@ -29,6 +29,7 @@ WARM = (
     "orchestrator.spec.load",
     "orchestrator.spec.validate",
     "orchestrator.stores.sqlite",
+    "mcp",
     "networkx",
     "pydantic_ai.direct",
     "pydantic_ai.models.openai",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 import threading
@@ -86,11 +87,9 @@ class WorkflowRunner:
 
         if self.record:
             return TapeRecorder(path, environ=environ, force=True)
-        try:
+        with contextlib.suppress(NotFoundError):
             return TapePlayer(path, environ=environ, live_tools=live_tools)
-        except NotFoundError:
-            missing = f"there is no tape {path}: `pytest --record-tapes` makes it (asks the models, costs money)"
-        self._fail(missing)
+        return self._fail(f"there is no tape {path}: `pytest --record-tapes` makes it (asks the models, costs money)")
 
     async def _run(
         self,

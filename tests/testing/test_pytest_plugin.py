@@ -57,7 +57,7 @@ def test_a_tape_is_made_on_request_and_played_from_then_on(project: pytest.Pytes
 
 
 def test_a_missing_key_is_told_in_words_and_without_the_environment(project: pytest.Pytester) -> None:
-    project.makepyfile(test_notes=TEST.replace("strict=True", "environ={'OTHER_SECRET': 'hunter2-hunter2'}"))
+    project.makepyfile(test_notes=TEST.replace("strict=True", "environ={'OTHER_SECRET': 'hunter2-secret'}"))
     (project.path / "workflows" / "notes.yaml").write_text(WORKFLOW.replace("embedded/writer", "openai/gpt-5-mini"))
     said = ran(project, "--record-tapes", "-l", failed=1)
     assert "the variable OPENAI_API_KEY is not set" in said

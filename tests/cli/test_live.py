@@ -217,3 +217,15 @@ def test_a_finished_task_stands_on_one_line_however_long_its_summary() -> None:
     row = next(line for line in shown(screen).splitlines() if "✓ fetch" in line)
     assert row.endswith("…")
     assert 70 < cell_width(row) <= 80
+
+
+def test_a_long_line_that_is_still_coming_is_seen_to_come() -> None:
+    words = task("write", text="The quarter closed with a gain and then ", model="openai/gpt-5")
+    events = stream(
+        (0.0, "run_started", started()),
+        (0.0, "task_started", begins("write", "agent", detail="writer")),
+        (1.0, "task_chunk", words),
+        (2.0, "task_chunk", words),
+    )
+    assert "writer · writes, 80 characters" in shown(after(events, 3.0)[1])
+    assert "writes" not in shown(after(events[:3], 3.0)[1])

@@ -18,6 +18,8 @@ from orchestrator.cli.renderers.story import Story, TaskLine, outer
 from orchestrator.cli.terminal import Screen, cell_width, clean_line, cut
 
 INTERVAL: Final = 0.125
+UNFINISHED: Final = 40
+"""Characters of an unfinished line from which on the frame says that an agent writes."""
 SORTED_MAX: Final = 500
 """So many open tasks are put below their outer ones; of more, the first are shown as they came."""
 
@@ -182,6 +184,9 @@ class LiveRenderer:
         parts = [line.tries if line.attempt > 1 else "", line.detail]
         if line.tool:
             parts.append(f"tool {line.tool} {formats.duration(max(now - (line.tool_at or now), 0.0))}")
+        elif len(line.partial) > UNFINISHED and line.verb == "agent":
+            # Its text appears by whole lines: a long one would look as if nothing came.
+            parts.append(f"writes, {formats.plural(line.written, 'character')}")
         return " · ".join(part for part in parts if part)
 
     def _ahead(self, width: int, room: int) -> list[str]:

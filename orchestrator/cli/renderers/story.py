@@ -62,6 +62,8 @@ class TaskLine:
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=2))
     """The last whole lines that a model or command wrote."""
     partial: str = ""
+    written: int = 0
+    """Characters that came since its last start or tool call."""
     inner: dict[str, str] = field(default_factory=dict)
     """Unfinished lines of the agents that its agent asked, by their names."""
 
@@ -83,6 +85,7 @@ class TaskLine:
 
     def wrote(self, text: str, who: str = "") -> None:
         """Keep the last whole lines of a text that comes in pieces; `who` writes it, if not the task's own agent."""
+        self.written += len(text)
         if who:
             *whole, rest = (self.inner.get(who, "") + text).split("\n")
             self.lines.extend(f"{who}: {clean(line).rstrip()}" for line in whole if line.strip())
@@ -202,7 +205,7 @@ class Story:
         line.attempt = event.get("attempt", 1)
         line.of = event.get("of", 1)
         line.detail = clean_line(str(event.get("detail") or ""))
-        line.partial, line.tool, line.question = "", "", None
+        line.partial, line.tool, line.question, line.written = "", "", None, 0
         line.lines.clear()
         line.inner.clear()
 
@@ -232,7 +235,7 @@ class Story:
 
     def _on_task_tool(self, event: Event) -> None:
         line = self.task(event["task"])
-        line.tool = call_text(event)
+        line.tool, line.written = call_text(event), 0
         line.tool_at = event.get("at")
 
     def _on_task_tool_ended(self, event: Event) -> None:

@@ -16,16 +16,21 @@ from orchestrator.cli.renderers.story import DENIED, call_text
 from orchestrator.cli.session import Session
 from orchestrator.cli.terminal import can_ask, clean, clean_line, is_terminal
 from orchestrator.errors import TaskError, WhisperFlowError
+from orchestrator.spec.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from orchestrator.agents.conversation import Conversation
     from orchestrator.core.plan import Plan
+    from orchestrator.ports.journal import Journal
     from orchestrator.ports.services import AgentAnswer
     from orchestrator.ports.tool import Question
 
 T = TypeVar("T")
 
 HISTORY_MAX: Final = 1000
+LAST: Final = "@last"
+TALK: Final = "/agent/@talk"
+"""What follows a conversation's id in the name of its stream."""
 _CODES: Final = {"auth": ExitCode.CREDENTIALS, "budget": ExitCode.LIMIT, "rate_limited": ExitCode.LIMIT}
 
 
@@ -46,15 +51,24 @@ def chat(
         try:
             from orchestrator.agents.conversation import Conversation
 
-            known = engine.journal.row(f"{chat_id}/agent/@talk") if chat_id else None
-            if chat_id and known is None:
-                raise WhisperFlowError(f"there is no conversation `{chat_id}`", help="its id is shown when it ends")
+            chat_id = _conversation(engine.journal, chat_id) if chat_id else None
             talk = Conversation(engine, plan, agent_id, id=chat_id)
             talk.attended = can_ask()
             talk.check()
             return Chat(session, project, talk, runner, file).converse(messages)
         finally:
             runner.run(engine.close())
+
+
+def _conversation(journal: Journal, named: str) -> str:
+    """The id of an earlier conversation; `@last` is the one that began last."""
+    begun = [row.stream.removesuffix(TALK) for row in journal.rows(prefix="chat-") if row.stream.endswith(TALK)]
+    if named == LAST and begun:
+        return begun[0]
+    if journal.row(f"{named}{TALK}") is None:
+        near = did_you_mean(named, begun) or (f"the last one is `{begun[0]}`" if begun else None)
+        raise WhisperFlowError(f"there is no conversation `{named}`", help=near)
+    return named
 
 
 class Chat:

@@ -70,6 +70,8 @@ def test_a_conversation_is_left_and_gone_on_with_by_its_id(project: Project, tal
     assert "saved to kept.md" in ran.err
     again = project.call("chat", "short", "-f", talk, "--resume", chat_id, stdin="/history\n")
     assert f"user: {SAID}" in again.err
+    last = project.call("chat", "short", "-f", talk, "--resume", "@last", stdin="/history\n")
+    assert f"user: {SAID}" in last.err
     assert "no conversation `chat-no`" in project.call("chat", "short", "-f", talk, "--resume", "chat-no", expect=1).err
 
 

@@ -29,7 +29,7 @@ NO_FILE = "workflows/chat.yaml"
 )
 @click.option("--model", metavar="PROVIDER/MODEL", help="Talk to this model; no agent need be declared.")
 @click.option("--instructions", metavar="TEXT", help="The system prompt for `--model`.")
-@click.option("--resume", "chat_id", metavar="ID", help="Go on with an earlier conversation.")
+@click.option("--resume", "chat_id", metavar="ID", help="Go on with an earlier conversation; `@last` is the last one.")
 @click.option("-m", "--message", "messages", multiple=True, help="Say this and leave; may be given several times.")
 def command(
     agent: str | None,

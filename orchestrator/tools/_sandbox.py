@@ -1,7 +1,8 @@
 """The box that `shell` puts a program in: bubblewrap, where it works.
 
-Inside, the project is as it is, with what is closed to file tools empty and git's hooks and settings unchangeable; the
-system's programs can be read; everything else, the home folder first, is not there. No network, unless it is allowed.
+Inside, the project is as it is, but its `.git` cannot be changed, and of what is closed to file tools the state folder and the
+`.env` files at the project's top are empty; the system's programs can be read; everything else, the home folder first, is not
+there. No network, unless it is allowed.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ _SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"
 _NAMES: Final = ("/run/systemd/resolve", "/run/NetworkManager", "/run/resolvconf")
 """Where the system may keep what tells names' addresses; only with a network."""
 HOME_INSIDE: Final = "/tmp/home"  # noqa: S108  of the box's own, made anew for every call
-_UNCHANGED: Final = (".git/hooks", ".git/config")
-"""What would run outside the box, as soon as somebody uses git there."""
+_UNCHANGED: Final = ".git"
+"""Whole, and the place itself: hooks, settings, or another folder put there would run outside the box as soon as somebody uses git."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -89,9 +90,9 @@ class Box:
                 yield from ("--tmpfs", str(folder))
         for file in self._secret_files():
             yield from ("--ro-bind", os.devnull, str(file))
-        for name in _UNCHANGED:
-            if (self.project / name).exists():
-                yield from _same(str(self.project / name), "--ro-bind")
+        repository = self.project / _UNCHANGED
+        if repository.exists() and not repository.is_symlink():
+            yield from _same(str(repository), "--ro-bind")
 
     def _secret_files(self) -> Iterator[Path]:
         """`.env` and its like in the project's own folder; of a link, what it leads to."""

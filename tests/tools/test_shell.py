@@ -126,7 +126,7 @@ class TestInside:
         assert given["stdout"] == ""
         assert (world.project / ".env").read_text() == "treasure"
 
-    async def test_git_hooks_and_settings_cannot_be_changed(self, world: ToolWorld) -> None:
+    async def test_nothing_of_git_can_be_changed(self, world: ToolWorld) -> None:
         for name in (".git/hooks/x", ".git/config", ".git/HEAD"):
             world.file(name, "old")
         given = await self.call(
@@ -138,7 +138,27 @@ class TestInside:
         assert (world.project / ".git/hooks/x").read_text() == "old", given
         assert (world.project / ".git/config").read_text() == "old"
         assert not (world.project / ".git/hooks/post").exists()
-        assert (world.project / ".git/HEAD").read_text() == "new\n"
+        assert (world.project / ".git/HEAD").read_text() == "old"
+
+    @pytest.mark.parametrize(
+        "way",
+        [
+            "mv .git aside; cp -r aside .git; echo new > .git/hooks/x",
+            "echo ../other > .git/commondir; mkdir -p other/hooks",
+            "rm -rf .git; mkdir -p .git/hooks; echo new > .git/hooks/x",
+        ],
+    )
+    async def test_no_other_repository_can_be_put_in_its_place(self, world: ToolWorld, way: str) -> None:
+        for name in (".git/hooks/x", ".git/config", ".git/HEAD"):
+            world.file(name, "old")
+        await self.call(world, "sh", "-c", way)
+        assert (world.project / ".git/hooks/x").read_text() == "old"
+        assert not (world.project / ".git/commondir").exists()
+
+    async def test_a_worktrees_pointer_cannot_be_replaced_either(self, world: ToolWorld) -> None:
+        world.file(".git", "gitdir: elsewhere")
+        await self.call(world, "sh", "-c", "rm -f .git; mkdir -p .git/hooks")
+        assert (world.project / ".git").read_text() == "gitdir: elsewhere"
 
     async def test_there_is_no_network_unless_it_is_allowed(self, world: ToolWorld) -> None:
         listener = socket.create_server(("127.0.0.1", 0))

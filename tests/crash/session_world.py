@@ -113,7 +113,7 @@ class Story(ScriptedModel):
         elif known and draw.random() < self._world.talkative:
             wanted = draw.choices(known, k=draw.choice((1, 1, 2, 3)))
         elif draw.random() < 0.15:
-            yield TextDelta("no json")
+            yield TextDelta(f"no json {mark}")
         else:
             yield TextDelta(ANSWER)
         for index, name in enumerate(wanted):

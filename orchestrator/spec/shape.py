@@ -189,8 +189,18 @@ def _fit(document: Document, model: Any, data: Any, base: Path, **more: Any) -> 
     except ValidationError as error:
         annotation = model._type if isinstance(model, TypeAdapter) else model  # noqa: SLF001 - it has no public name
         checked = Checked(document, base, data, annotation, **more)
-        return [explain(checked, one) for one in error.errors(include_url=False)]
+        errors = error.errors(include_url=False)
+        unknown = [one["loc"] for one in errors if one["type"] == "extra_forbidden"]
+        return [explain(checked, one) for one in errors if not _misspelt(one, unknown)]
     return []
+
+
+def _misspelt(error: Any, unknown: list[tuple[str | int, ...]]) -> bool:
+    """Whether a field is missing only because its name was mistyped: the unknown field is the cause, and says so."""
+    if error["type"] != "missing":
+        return False
+    *where, name = error["loc"]
+    return any([*loc[:-1]] == where and did_you_mean(str(loc[-1]), [str(name)]) for loc in unknown)
 
 
 def _defaults(document: Document, data: dict[str, Any]) -> Iterator[Diagnostic]:

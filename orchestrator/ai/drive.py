@@ -179,7 +179,8 @@ class Drive:
         except NoRoom as later:
             self._notice(f"{later.message}; there is room in {later.seconds:.1f} s")
             around.voice.step("rate_limited", seconds=round(later.seconds, 3), reason=later.message)
-            failure = Failure("rate_limited", later.message, "wait, or raise `rate_limits`", later.seconds)
+            said = f"{later.message}; there is room in {later.seconds:.0f} s"
+            failure = Failure("rate_limited", said, "wait, or raise `rate_limits`", later.seconds)
             return RequestWithheld(failure, later.seconds, self._unavailable())
         except PersonNeeded:
             await self._record.commit()
@@ -218,6 +219,8 @@ class Drive:
             if not work.done():
                 work.cancel()
                 await asyncio.wait([work])
+            if not work.cancelled():
+                work.exception()  # interrupted just then, nobody asks for it any more
 
     def _not_now(self) -> RequestWithheld | None:
         """Whether the model is left alone after a fallback, or its provider known to be down."""

@@ -33,6 +33,7 @@ def check_agents(plan: Plan, environ: Mapping[str, str], keys: KeyRing | None = 
     pool = ProviderPool(environ, keys=keys)
     found: dict[Secret, None] = {}
     missing: dict[str, CredentialsError] = {}
+    """Message → the error."""
     for asked in models_asked(plan):
         try:
             provider, model = parse_model(asked.model)
@@ -47,7 +48,8 @@ def check_agents(plan: Plan, environ: Mapping[str, str], keys: KeyRing | None = 
         except WhisperFlowError as error:
             raise UsageError(f"agent `{asked.agent}`: {error.message}", help=error.help) from None
     if missing:
-        raise CredentialsError("; ".join(missing), help=next(iter(missing.values())).help)
+        helps = dict.fromkeys(error.help for error in missing.values() if error.help)
+        raise CredentialsError("; ".join(missing), help="; ".join(helps) or None)
     return tuple(found)
 
 
@@ -79,7 +81,8 @@ def _models_of(node: Node, plan: Plan) -> Iterator[Asked]:
         ids = [name for name in plan.agents if "." not in name]
     for name in agents_behind(ids, plan.agents):
         agent = plan.agents[name]
-        worker = plan.workers.get(agent.get("worker") or "")
+        worker_id = agent.get("worker") or ""
+        worker = {"definition_id": worker_id, **plan.workers[worker_id]} if worker_id in plan.workers else None
         if name in ids and isinstance(model, str) and "${{" in model:
             continue
         # What a task says of the model holds for the agent that it names, not for those behind it.

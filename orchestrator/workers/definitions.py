@@ -6,6 +6,7 @@ counts are numbers here; `from_plan` takes what the compiler makes of YAML.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
@@ -21,7 +22,8 @@ DefinitionStatus = Literal["active", "disabled", "archived"]
 Amount = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 Word = Annotated[str, Meta(min_length=1, max_length=200)]
-Id = Annotated[str, Meta(pattern=r"^[a-zA-Z][a-zA-Z0-9_-]{0,63}$")]
+_ID: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,63}")
+Id = Annotated[str, Meta(pattern=f"^{_ID.pattern}$")]
 
 
 class _Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -185,12 +187,20 @@ _PROTECTED_CONFIG: Final = frozenset({"base_url"})
 """Nor where the key is sent."""
 
 
+def check_id(text: Any) -> None:
+    """Raises InvalidArgumentError for what is no id of a worker."""
+    if isinstance(text, str) and not _ID.fullmatch(text):
+        help = "a letter, then letters, digits, `_` and `-`: 64 characters at most"
+        raise InvalidArgumentError(f"`{text}` cannot be the id of a worker (`definition_id`)", help=help)
+
+
 def read_definition(data: Any, *, exact: bool = False) -> WorkerDefinition:
     """From JSON in snake_case or camelCase. Raises InvalidArgumentError that names the key, with a near one.
 
     `auth: "none"` and a single interaction model may be written as in YAML.
     """
     if isinstance(data, Mapping):
+        check_id(data.get("definition_id", data.get("definitionId")))
         said = {
             name: data[name] for name in ("interaction_models", "interactionModels") if isinstance(data.get(name), str)
         }

@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orchestrator.workers.declared import FOLDER
 from orchestrator.workers.definitions import DURATIONS, WorkerDefinition
-from orchestrator.workers.errors import PreconditionFailedError, WorkerInternalError, WorkerNotFoundError
+from orchestrator.workers.errors import (
+    InvalidArgumentError,
+    PreconditionFailedError,
+    WorkerInternalError,
+    WorkerNotFoundError,
+)
 
 if TYPE_CHECKING:
     from orchestrator.spec.loader import Document
@@ -220,7 +225,9 @@ def _read_back(place: _Place, text: str, wanted: Any, by_hand: str, *, own_comme
         raise _by_hand(place, by_hand)
     found = check_declarations(document, "workers") if len(place.keys) == 1 else check_project(document)
     if has_errors(found):
-        raise DiagnosticsError(found)
+        # What is wrong stands in no file yet, so no place of one is shown.
+        said = [f"{one.message}: {one.label}" if one.label else one.message for one in found]
+        raise InvalidArgumentError("; ".join(said), help=found[0].help)
     return document
 
 

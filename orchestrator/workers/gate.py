@@ -187,7 +187,8 @@ def _used_up(refusal: MeterRefusal) -> str:
     draw = refusal.draw
     if draw.place:
         return f"all {draw.limit} places are taken: {draw.meter}"
-    return f"the limit of {draw.limit} {draw.meter.split()[-3]} a {draw.meter.split()[-1]} is used up: {draw.meter}"
+    who, what, _, per = draw.meter.rsplit(" ", 3)
+    return f"the limit of {draw.limit} {what} a {per} is used up for {who}"
 
 
 def _never(worker: Mapping[str, Any], limit: _Limit, tokens: int) -> TaskError:

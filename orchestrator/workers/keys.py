@@ -83,7 +83,8 @@ class KeyRing:
         looked = self._looked(definition, fresh=fresh)
         needed = bool(definition.get("auth")) and definition["auth"] not in ("none", {"none": True})
         if looked.secret is None and (needed or looked.status in ("Not Found", "Error")):
-            who = definition.get("definition_id") or definition.get("provider")
+            worker = definition.get("definition_id")
+            who = f"worker `{worker}`" if worker else definition.get("provider")
             raise CredentialsError(f"the key of {who} is missing: {looked.detail}", help=looked.help)
         return looked.secret
 

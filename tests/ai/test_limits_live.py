@@ -144,7 +144,7 @@ async def test_processes_share_a_workers_minute_and_a_run_says_when_it_can_go_on
         assert len(wire.received) == 3
         code, _, err = await run(tmp_path)
     assert len(wire.received) == 3
-    assert any("limit of 3 requests a minute is used up" in err for _, _, err in [*ended, (code, "", err)])
+    assert any("limit of 3 requests a minute is used up for worker" in err for _, _, err in [*ended, (code, "", err)])
 
 
 async def test_a_workers_places_hold_across_processes(tmp_path: Path) -> None:

@@ -116,8 +116,11 @@ def test_a_worker_is_added_changed_and_removed_in_files(project: Project) -> Non
     project.call("workers", "update", "new", "description=It codes: well, mostly", "rate_limits=")
     (row,) = project.call("workers", "--json", "--can", "code").json["workers"]
     assert (row["description"], row["rate_limits"]) == ("It codes: well, mostly", {})
-    bad = project.call("workers", "update", "new", "stats=1", expect=3)
+    bad = project.call("workers", "update", "new", "stats=1", expect=2)
     assert "did you mean `status`" in bad.err
+    inline = project.call("workers", "update", "new", "auth={inline: sk-not-for-ps}", expect=2)
+    assert "not given on a command line" in inline.err
+    assert "sk-not-for-ps" not in inline.err
     project.call("workers", "remove", "new")
     assert not (project.folder / "config" / "workers" / "new.yaml").exists()
 

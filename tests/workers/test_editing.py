@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from orchestrator.spec.loader import load_document
 from orchestrator.workers.declared import declared_workers
 from orchestrator.workers.definitions import read_definition
 from orchestrator.workers.editing import change, declare, flow, withdraw
-from orchestrator.workers.errors import PreconditionFailedError, WorkerNotFoundError
+from orchestrator.workers.errors import InvalidArgumentError, PreconditionFailedError, WorkerNotFoundError
 
 MODELS = """\
 # Our models.
@@ -72,8 +73,12 @@ def test_a_change_that_would_lose_a_comment_is_refused_with_what_to_do(project: 
 
 
 def test_a_change_that_would_make_the_file_invalid_is_refused_with_the_finding(project: Path) -> None:
-    for changes in ({"stauts": "disabled"}, {"status": "asleep"}, {"rate_limits": {"max_requests_per_minute": -1}}):
-        with pytest.raises(DiagnosticsError):
+    for changes, said in (
+        ({"stauts": "disabled"}, "unknown field `stauts`"),
+        ({"status": "asleep"}, "`asleep` is not a value of `fast.status`: expected `active`, `disabled` or `archived`"),
+        ({"rate_limits": {"max_requests_per_minute": -1}}, "a count is not negative"),
+    ):
+        with pytest.raises(InvalidArgumentError, match=re.escape(said)):
             change(project, "fast", changes)
     assert models(project) == MODELS
 

@@ -88,7 +88,7 @@ async def test_requests_of_a_minute_are_counted_and_the_refusal_says_when(world:
         passed = await gate.enter(limits, 10)
         assert passed is not None
         gate.leave(limits, passed, 10)
-    with pytest.raises(NoRoom, match="limit of 3 requests a minute is used up") as caught:
+    with pytest.raises(NoRoom, match="limit of 3 requests a minute is used up for worker fast") as caught:
         await gate.enter(limits, 10)
     assert caught.value.seconds == pytest.approx(60, abs=0.3)
     world.clock.time += caught.value.seconds

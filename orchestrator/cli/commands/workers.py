@@ -311,6 +311,9 @@ def pairs(said: tuple[str, ...]) -> dict[str, Any]:
         if not sign or not name:
             raise UsageError(f"`{one}` is not FIELD=VALUE")
         found[name] = _value(text)
+    if isinstance(auth := found.get("auth"), dict) and "inline" in auth:
+        help = "the shell and `ps` would keep it: write `auth={env_var: NAME}`, and export the variable"
+        raise UsageError("a key is not given on a command line", help=help)
     return found
 
 

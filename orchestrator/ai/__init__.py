@@ -1,4 +1,16 @@
-"""AI loops: one conversation with one model, by its own config."""
+"""AI loops: conversations with models, each by its own config and on its own record.
+
+    sessions ── what an `agent:` task asks; its tools, sub-agents, budgets      manager, factory ── make loops and keep them
+        loop ── one conversation, asked by one caller at a time                 seats, fallback, handoff ── whom it asks
+            drive ── does what core's session machine wants, one turn after another
+                prepare ── a request is built, reserved (budgets, accounts), let through (workers' gate, breaker)
+                answer, output ── a stream becomes an answer, its text a value
+                tool_calls ── calls of one answer, each behind guarded and permissions
+                record ── everything above stands there before anybody sees it
+    ledger, spent, used_behind ── read what was paid      masking ── no secret passes      tapes ── record and replay
+
+The whole picture is in docs/explanation/agents.md.
+"""
 
 from __future__ import annotations
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -69,9 +71,14 @@ def live(wire: WireServer) -> dict[str, str]:
     return {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": wire.url, "NO_PROXY": "127.0.0.1"}
 
 
-@pytest.fixture
-def recorded(project: Project) -> tuple[Project, Any]:
-    """Three agents recorded from a server that limits the rate once and fails once."""
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """Three agents recorded from a server that limits the rate once and fails once: the folder of the project and of the
+    home it was made from, and what was printed."""
+    folder = tmp_path_factory.mktemp("recording")
+    (folder / "project").mkdir()
+    project, home = Project(folder / "project"), folder / "home"
+    user = {"HOME": str(home)} | {f"XDG_{name}_HOME": str(home / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
     file = project.write("three", THREE)
     replies = [
         error_reply(429, "rate_limit", "slow down", Retry_After="1"),
@@ -81,9 +88,18 @@ def recorded(project: Project) -> tuple[Project, Any]:
         text_reply("Three."),
     ]
     with Loopback(*replies) as wire:
-        ran = project.call("run", file, "--record", "tapes/three.jsonl", env=live(wire))
+        ran = project.call("run", file, "--record", "tapes/three.jsonl", env=live(wire) | user)
         assert len(wire.received) == 5
-    return project, ran
+    return folder, ran
+
+
+@pytest.fixture
+def recorded(recording: tuple[Path, Any], tmp_path: Path, own_world: Path) -> tuple[Project, Any]:
+    """That recording, in a project that this test may change, of a user who made it."""
+    folder, ran = recording
+    shutil.copytree(folder / "home", own_world, dirs_exist_ok=True)
+    shutil.copytree(folder / "project", tmp_path / "project")
+    return Project(tmp_path / "project"), ran
 
 
 def test_a_replay_gives_the_same_bytes_without_key_server_or_waiting(recorded: tuple[Project, Any]) -> None:

@@ -280,7 +280,8 @@ class Preparation:
         return self._wish.tokens, self._wish.cost or 0
 
     def close(self) -> None:
-        """The exchange is over, or left. Idempotent."""
+        """The exchange is over, or left: what was taken for a request that never went out is given back. Idempotent."""
+        self.withdraw()
         self._give_place()
 
 

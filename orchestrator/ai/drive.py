@@ -343,6 +343,8 @@ class Drive:
         problems: tuple[str, ...] = ()
         if schema is not None and not answer.message.tool_calls and not self.exchange.condensing:
             problems = read_output(answer.message.text, schema).problems
+        if answer.finish == "length" and not self.exchange.condensing:
+            self._notice("the answer was cut at `max_tokens`")
         cost = None if self._around.model.synthetic else await self._preparation.cost(answer.usage)
         message = with_own_ids(answer.message, self.session.tool_call_ids, number)
         return AnswerArrived(number, message, answer.finish, answer.usage, cost, answer.model, problems)

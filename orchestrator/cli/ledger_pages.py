@@ -33,9 +33,14 @@ class Ledger:
         if not journal.rows(prefix=f"{view.run_id}/agent/", limit=1):
             return cls()
         from orchestrator.ai.accounts import open_account, raise_limits
+        from msgspec.structs import replace
+
         from orchestrator.ai.ledger import paid_calls
 
         found = cls(paid_calls(journal, view.run_id))
+        if view.driver is None:
+            # Whoever sent them is gone: nobody waits for these any more.
+            found.calls = [replace(c, status="unknown") if c.status == "in flight" else c for c in found.calls]
         if view.budget is not None:
             budget = view.budget
             found.account = open_account(budget["name"], budget, journal, budget["streams"])

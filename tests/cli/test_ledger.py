@@ -23,6 +23,8 @@ async def test_a_run_says_what_was_answered_refused_and_cut_off_and_each_call_is
             await wire.arrived.wait()
             os.kill(process.pid, signal.SIGKILL)
             await process.wait()
+        _, page, _ = await finished(tmp_path, "show")
+        assert "1 unknown (may have cost up to $0.10: the budget counts that)" in page, "nobody waits for it any more"
         code, _, err = await finished(tmp_path, "resume", "@last", "--progress", "none")
         assert (code, len(wire.received)) == (0, 3), err
     _, page, _ = await finished(tmp_path, "show")
@@ -41,6 +43,16 @@ async def test_a_run_says_what_was_answered_refused_and_cut_off_and_each_call_is
     assert [row["status"] for row in shown["ledger"]] == ["unknown", "failed", "answered"]
     assert shown["budget"]["spent"]["cost"] == 0.17
     assert shown["budget"]["limits"] == {"cost": 0.5}
+
+
+async def test_an_answer_that_was_cut_at_max_tokens_says_so(tmp_path: Path) -> None:
+    async with wire_server(text_reply("Hello wor", finish="length")) as wire:
+        write(tmp_path, wire, "tasks: {a: {agent: one, prompt: First}}\n")
+        code, _, err = await run(tmp_path)
+    assert code == 0
+    assert "the answer was cut at `max_tokens`" in err
+    _, page, _ = await finished(tmp_path, "show")
+    assert "cut at `max_tokens`" in page
 
 
 async def test_a_run_that_asked_no_model_says_so(tmp_path: Path) -> None:

@@ -162,6 +162,10 @@ def _label(task: TaskView) -> str:
 def task_line(out: Screen, task: TaskView, width: int, currency: str) -> str:
     """`✓ fetch   succeeded  3.1s  $0.004`, with the reason where it did not run."""
     facts = [task.status, formats.duration(task.duration), formats.cost(task.cost, task.usage, currency)]
+    if task.meta.get("finish") == "length":
+        facts.append("cut at `max_tokens`")
+    if task.meta.get("wrapped_up"):
+        facts.append("last turn of its budget")
     if task.attempts > 1:
         facts.append(f"{task.attempts} attempts")
     if task.reused:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli import formats
 from orchestrator.cli.command import Group
 from orchestrator.cli.project import typed_path
 from orchestrator.cli.session import Session, current
@@ -278,11 +279,11 @@ def load(folder: Path) -> None:
     with managing(session, make_state=True) as manager:
         if DEFINITIONS_FILE in present:
             count, hidden = manager.load_all(folder)
-            session.err.line(f"{count} definitions loaded")
+            session.err.line(f"{formats.plural(count, 'definition')} loaded")
             for name in hidden:
                 session.err.line(f"{name} is left aside: {manager.place(name)} declares it")
         if PERFORMANCE_FILE in present:
-            session.err.line(f"{manager.load_performance_data(folder)} records loaded")
+            session.err.line(f"{formats.plural(manager.load_performance_data(folder), 'record')} loaded")
         manager.keep()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from orchestrator.ai.handoff import HandOff
 from orchestrator.ai.output import check
@@ -19,6 +19,10 @@ from orchestrator.errors import TaskError, WhisperFlowError
 from orchestrator.ports.tool import ChildParked, PersonNeeded, Tool
 
 JSON = Any
+
+
+RESULT_MAX: Final = 300_000
+"""Characters of one result that a model is given, whatever the tool. Tools of ours bound theirs at 256 KiB, and say how to go on."""
 
 
 class Parked(NamedTuple):
@@ -155,11 +159,13 @@ class ToolCalls:
         except (PersonNeeded, ChildParked) as needed:
             return Parked(call, needed)
         except TaskError as error:
-            return ToolReturned(call.id, f"{error.type}: {error.message}", True)
+            return ToolReturned(call.id, bounded(f"{error.type}: {error.message}"), True)
         except Exception as error:  # noqa: BLE001 - a tool's own mistake is the model's to work around, and is told
             self._around.voice.failed("tool", f"{call.name}: {error!r}")
-            return ToolReturned(call.id, f"the tool failed: {type(error).__name__}: {error}", True)
-        return ToolReturned(call.id, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+            return ToolReturned(call.id, bounded(f"the tool failed: {type(error).__name__}: {error}"), True)
+        return ToolReturned(
+            call.id, bounded(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        )
 
     async def _hand_off(self, call: ToolCall, to: HandOff) -> Input:
         try:
@@ -174,3 +180,11 @@ async def _called_off(tasks: list[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def bounded(text: str) -> str:
+    """Both ends of a result that is too long, and how much is missing between them."""
+    if len(text) <= RESULT_MAX:
+        return text
+    half = RESULT_MAX // 2
+    return f"{text[:half]}\n[{len(text) - 2 * half} characters left out: too long; ask for less]\n{text[-half:]}"

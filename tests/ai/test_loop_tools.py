@@ -218,3 +218,22 @@ async def test_a_failing_tool_beside_a_parked_one_is_told_when_the_question_goes
     await loop.ask("?", key="k")
     results: Any = world.model.requests[1].messages[-1].parts
     assert [(result.content, result.is_error) for result in results] == [("tool: broken", True), ("7", False)]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_result_of_any_size_reaches_the_model_within_bounds(fails: bool) -> None:
+    class Talkative(AddTool):
+        async def call(self, arguments: dict[str, Any], call_id: str) -> Any:
+            text = "head" + "x" * 20_000_000 + "tail"
+            if fails:
+                raise TaskError("tool", text)
+            return {"text": text}
+
+    world = World(Turn(tool_calls=[("add", {"a": 1, "b": 2})]), "Oh.")
+    assert (await world.loop(tools=[Talkative()]).ask("?")).value == "Oh."
+    result: Any = world.model.requests[1].messages[-1].parts[0]
+    assert result.is_error is fails
+    assert len(result.content) < 310_000
+    assert "head" in result.content[:100]
+    assert "tail" in result.content[-100:]
+    assert "characters left out" in result.content

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FILES_MAX: Final = 1000
 EMBEDDED_MAX: Final = 4
 _EMBEDDED: Final = re.compile(r"embedded[/:][\w.-]+")
+_EMBEDDED_WORKER: Final = re.compile(r"""\bprovider['"]?\s*:\s*['"]?embedded\b""")
 
 
 def ending_of(session: Session, run_dir: Path, plan: Plan, result: RunResult, status: str, story: Story) -> Ending:
@@ -117,22 +118,52 @@ def below(plan: Plan, first: str) -> set[str]:
 
 
 def going_live(plan: Plan) -> list[str]:
-    """Which lines of the file name the small programs that stood in for models, and what to write there.
+    """Which lines name the small programs that stood in for models, and what to write there.
 
     A line may say it itself: `… embedded/writer # LIVE: openai/gpt-5-mini`.
     """
     marked: list[str] = []
     others: list[str] = []
-    for number, row in enumerate(plan.source.splitlines(), 1):
-        text, _, remark = row.partition("#")
-        if name := _EMBEDDED.search(text):
+    written: set[str] = set()
+    for file in files_of(plan):
+        for number, row in enumerate(file.source.splitlines(), 1):
+            text, _, remark = row.partition("#")
             model = remark.partition("LIVE:")[2].strip()
-            found = f"  {plan.workflow}:{number}  {name[0]}  →  {model or 'a real one, such as openai/gpt-5-mini'}"
-            (marked if model else others).append(found)
-    if not marked and not others:
+            if name := _EMBEDDED.search(text):
+                said, instead = name[0], "a real one, such as openai/gpt-5-mini"
+            elif _EMBEDDED_WORKER.search(text):
+                said, instead = (
+                    "provider: embedded",
+                    "provider: openai, and its `model_name` a real one, such as gpt-5-mini",
+                )
+                written.add(file.workflow)
+            else:
+                continue
+            (marked if model else others).append(f"  {file.workflow}:{number}  {said}  →  {model or instead}")
+    # Workers of a file that says nothing of them itself have files of their own.
+    for file in files_of(plan):
+        for worker, definition in file.workers.items() if file.workflow not in written else ():
+            if definition.get("provider") == "embedded":
+                others.append(
+                    f"  worker `{worker}`  provider: embedded  →  a real one: `whisper-flow workers show {worker}`"
+                )
+    found = list(dict.fromkeys(marked or others))
+    if not found:
         return []
     head = ["", "Small programs answered here, not an AI model. To go live: export OPENAI_API_KEY=… and change"]
-    return [*head, *(marked or others)[:EMBEDDED_MAX]]
+    more = [f"  and {len(found) - EMBEDDED_MAX} more"] if len(found) > EMBEDDED_MAX else []
+    return [*head, *found[:EMBEDDED_MAX], *more]
+
+
+def files_of(plan: Plan) -> Iterator[Plan]:
+    """The workflow's own plan, and those of the workflows it calls, each once."""
+    waiting, seen = [plan], set()
+    while waiting:
+        one = waiting.pop(0)
+        if one.workflow not in seen:
+            seen.add(one.workflow)
+            yield one
+            waiting += one.children.values()
 
 
 def outlook_of(plan: Plan) -> Outlook:

@@ -32,9 +32,9 @@ class Ledger:
         """A run without agents has an empty one, for which nothing is read."""
         if not journal.rows(prefix=f"{view.run_id}/agent/", limit=1):
             return cls()
-        from orchestrator.ai.accounts import open_account, raise_limits
         from msgspec.structs import replace
 
+        from orchestrator.ai.accounts import open_account, raise_limits
         from orchestrator.ai.ledger import paid_calls
 
         found = cls(paid_calls(journal, view.run_id))

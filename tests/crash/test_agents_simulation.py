@@ -10,12 +10,19 @@ from crash.planted import BUGS
 from crash.session_world import SessionWorld
 from sizes import size
 
+from orchestrator.ai import drive
 from orchestrator.core.session_evolve import PHASE_TABLE
 
 DEATHS = 6
 RARE = {"ExchangeUndone"}
 """What no task does by itself."""
 SEEDS_TO_FIND_A_BUG = 1_000
+
+
+@pytest.fixture(autouse=True)
+def _time_is_virtual(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine must not decide what is committed when: a seed is one history."""
+    monkeypatch.setattr(drive, "AT_ONCE_S", 3600.0)
 
 
 async def run_all(seeds: range) -> tuple[int, set[str]]:

@@ -6,12 +6,11 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from orchestrator.errors import TaskError
+from orchestrator.host.whole_files import replace_file
 from orchestrator.tools._file_reading import bytes_of, text_of
 from orchestrator.tools._places import Places
 
@@ -96,7 +95,7 @@ def _done_before(note: Path, now: bytes, path: str) -> dict[str, JSON] | None:
 
 def _note(note: Path, said: dict[str, JSON]) -> None:
     note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_whole(note, json.dumps(said).encode(), 0o600)
+    replace_file(note, json.dumps(said).encode())
 
 
 def _hash(data: bytes) -> str:
@@ -135,25 +134,9 @@ def _status(real: Path, said: str) -> os.stat_result | None:
 def _replace(real: Path, said: str, data: bytes, before: os.stat_result | None) -> None:
     try:
         real.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(real, data, 0o666 & ~_umask() if before is None else stat.S_IMODE(before.st_mode))
+        replace_file(real, data, mode=0o666 & ~_umask() if before is None else stat.S_IMODE(before.st_mode))
     except OSError as error:
         raise TaskError("tool", f"{said!r} cannot be written: {error.strerror}") from None
-
-
-def _write_whole(real: Path, data: bytes, mode: int) -> None:
-    """A crash leaves the old file or the new one."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{real.name[:40]}-", dir=real.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
-        Path(temporary).replace(real)
-    except BaseException:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise
 
 
 def _umask() -> int:

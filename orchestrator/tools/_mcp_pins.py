@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any, Final
 
 from orchestrator.errors import TaskError
 from orchestrator.host.terminal_text import clean_terminal
+from orchestrator.host.whole_files import replace_file
 
 JSON = Any
 LOCK_FILE: Final = "config/mcp.lock.json"
@@ -122,17 +122,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _replace(path: Path, data: JSON) -> None:
     text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".mcp.lock.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        os.replace(name, path)  # noqa: PTH105 - one call, both names known
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    replace_file(path, text.encode(), mode=0o644)
 
 
 def _changes(before: Mapping[str, JSON], after: Mapping[str, JSON]) -> Iterator[str]:

@@ -15,9 +15,8 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Final
 
 from orchestrator.errors import TaskError
 from orchestrator.host.terminal_text import clean_terminal
+from orchestrator.host.whole_files import replace_file
 
 SIZE_MAX: Final = 256 * 1024
 """Bytes of a memory whose agent names no `max_size`."""
@@ -91,7 +91,7 @@ class MemoryStore:
                     f"the memory is full: it may have {self._size_max} bytes",
                     help="forget what is no longer needed, or put several entries into one",
                 )
-            self._replace(made)
+            replace_file(self.path, made.encode())
             return new
 
     def forget(self, key: str) -> bool:
@@ -99,7 +99,7 @@ class MemoryStore:
             known = self.read()
             if known.entries.pop(clean_key(key), None) is None:
                 return False
-            self._replace(formed(known))
+            replace_file(self.path, formed(known).encode())
             return True
 
     def clear(self) -> int:
@@ -113,7 +113,7 @@ class MemoryStore:
         """What a person made of the whole file; how many entries it holds."""
         with self._turn():
             known = parse(text)
-            self._replace(formed(known))
+            replace_file(self.path, formed(known).encode())
             return len(known.entries)
 
     @contextmanager
@@ -131,21 +131,6 @@ class MemoryStore:
             raise TaskError("tool", f"the memory cannot be written: {error.strerror}") from None
         finally:
             os.close(descriptor)
-
-    def _replace(self, text: str) -> None:
-        descriptor, temporary = tempfile.mkstemp(prefix=".memory-", dir=self.path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(text.encode())
-                file.flush()
-                with suppress(FileNotFoundError):
-                    os.fchmod(descriptor, self.path.stat().st_mode & 0o777)
-                os.fsync(descriptor)
-            Path(temporary).replace(self.path)
-        except BaseException:
-            with suppress(OSError):
-                Path(temporary).unlink()
-            raise
 
 
 def clean_key(key: str) -> str:

@@ -6,15 +6,13 @@ in it, nothing is written and the error says what to change by hand.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from orchestrator.host.whole_files import replace_file
 from orchestrator.workers.declared import FOLDER
 from orchestrator.workers.definitions import DURATIONS, WorkerDefinition
 from orchestrator.workers.errors import (
@@ -244,24 +242,13 @@ def _by_hand(place: _Place, what: str) -> PreconditionFailedError:
 
 
 def _write(edited: Edited) -> None:
-    """Beside the old file, then in its place, with its permissions."""
-    path, temporary = edited.path, None
+    """In the old file's place, with its permissions."""
+    path = edited.path
     try:
         if edited.text is None:
             path.unlink()
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(edited.text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        Path(temporary).replace(path)
-        temporary = None
+        replace_file(path, edited.text.encode(), mode=None if path.exists() else 0o644)
     except OSError as error:
         raise WorkerInternalError(f"{path.name} cannot be written: {error.strerror}") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()

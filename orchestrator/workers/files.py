@@ -5,10 +5,7 @@ Keys are written in snake_case and read in camelCase too. A key that stands inli
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from orchestrator.host.whole_files import PRIVATE, replace_file
 from orchestrator.workers.definitions import WorkerDefinition, read_definition
 from orchestrator.workers.errors import InvalidArgumentError, WorkerInternalError, WorkerNotFoundError
 from orchestrator.workers.performance import PerformanceRecord
@@ -102,30 +100,10 @@ def _without_nulls(row: Any) -> Any:
 
 
 def _write(path: Path, rows: list[Any]) -> None:
-    """Beside the old file, synced, then in its place: a crash leaves one of the two, whole. Only its owner may read it."""
+    """A crash leaves the old file or the new one, whole. Only its owner may read it."""
     body = msgspec.json.format(_ENCODER.encode(rows), indent=2) + b"\n"
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-        temporary = None
-        _sync_folder(path.parent)
+        replace_file(path, body, mode=PRIVATE)
     except OSError as error:
         raise WorkerInternalError(f"{path.name} cannot be written: {error.strerror}") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

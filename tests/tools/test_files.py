@@ -179,7 +179,7 @@ class TestWriting:
         def full(descriptor: int) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(_file_writing.os, "fsync", full)
+        monkeypatch.setattr("os.fsync", full)
         assert "No space left" in (await world.fail("files.write", {"path": "a.txt", "content": "new"})).message
         assert [file.name for file in world.project.iterdir()] == ["a.txt"]
         assert (world.project / "a.txt").read_text() == "old"

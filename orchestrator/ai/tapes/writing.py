@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from orchestrator.ai.tapes.format import Header, encode_line, parse_tape
 from orchestrator.errors import UsageError, WhisperFlowError
+from orchestrator.host.whole_files import replace_file
 
 
 class TapeWriter:
@@ -111,18 +112,9 @@ def _unwritable(path: Path, error: OSError) -> WhisperFlowError:
     return WhisperFlowError(f"tape {path} cannot be written: {error.strerror}", help="name another place for it")
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """The whole file anew, or as it was: never half of it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+def rewrite_tape(path: Path, data: bytes) -> None:
+    """The whole tape anew, or as it was."""
     try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            beside.chmod(path.stat().st_mode & 0o777)
-        beside.replace(path)
+        replace_file(path, data)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
         raise _unwritable(path, error) from error

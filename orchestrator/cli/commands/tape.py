@@ -122,7 +122,7 @@ def redact(tape: Path, variables: tuple[str, ...], from_stdin: bool, as_json: bo
     """
     from orchestrator.ai.tapes.secrets import keys_in
     from orchestrator.ai.tapes.upkeep import redact as redacted
-    from orchestrator.ai.tapes.writing import replace_file
+    from orchestrator.ai.tapes.writing import rewrite_tape
     from orchestrator.host.redact import SECRET_LENGTH_MIN, Redactor
 
     session = current()
@@ -135,7 +135,7 @@ def redact(tape: Path, variables: tuple[str, ...], from_stdin: bool, as_json: bo
         )
     clean_tape, changed = redacted(_read(tape), Redactor(values))
     if changed:
-        replace_file(tape, clean_tape.encoded())
+        rewrite_tape(tape, clean_tape.encoded())
     _tell_changed(session, tape, "redacted", sorted(changed), as_json)
 
 
@@ -147,7 +147,7 @@ def redact(tape: Path, variables: tuple[str, ...], from_stdin: bool, as_json: bo
 def prune(tape: Path, workflow: Path | None, dry_run: bool, as_json: bool) -> None:
     """Take out of TAPE what the last successful replay of it did not use, and what was cut off and cannot be played."""
     from orchestrator.ai.tapes.upkeep import pruned, stale
-    from orchestrator.ai.tapes.writing import replace_file
+    from orchestrator.ai.tapes.writing import rewrite_tape
 
     session, found = current(), _read(tape)
     if workflow is not None:
@@ -161,7 +161,7 @@ def prune(tape: Path, workflow: Path | None, dry_run: bool, as_json: bool) -> No
     cut = {entry.number for entry in found.entries if entry.end == "cut"}
     gone = sorted(left_out | cut)
     if gone and not dry_run:
-        replace_file(tape, kept.encoded())
+        rewrite_tape(tape, kept.encoded())
     _tell_changed(session, tape, "would be taken out" if dry_run else "taken out", gone, as_json)
 
 

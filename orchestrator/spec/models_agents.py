@@ -44,8 +44,8 @@ class ModelSettings(Strict):
     stop: Texts = optional(description="Texts that end an answer.")
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = optional(description="Against old subjects.")
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = optional(description="Against repeated words.")
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] = optional(
-        description="How long a reasoning model thinks."
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] = optional(
+        description="How long a reasoning model thinks. The last two are for the models that know them."
     )
     parallel_tool_calls: bool = optional(description="Whether one turn may call several tools.")
     api: Literal["chat", "responses"] = optional(

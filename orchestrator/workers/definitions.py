@@ -85,7 +85,7 @@ class BaseConfig(_Settings, frozen=True):
     stop: str | tuple[str, ...] | None = None
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     parallel_tool_calls: bool | None = None
     api: Literal["chat", "responses"] | None = None
     """Which of OpenAI's two APIs is asked."""

@@ -109,6 +109,8 @@ async def test_reasoning_effort_is_an_effort_or_a_part_of_max_tokens_as_the_mode
     body, _ = await asked(NEW, max_tokens=4_000, settings={"reasoning_effort": "high"})
     assert body["thinking"] == {"type": "adaptive"}
     assert body["output_config"]["effort"] == "high"
+    body, _ = await asked(NEW, max_tokens=4_000, settings={"reasoning_effort": "max"})
+    assert body["output_config"]["effort"] == "max"
 
 
 async def test_reasoning_that_does_not_fit_is_left_out_and_said() -> None:

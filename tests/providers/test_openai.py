@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -112,6 +113,14 @@ async def test_other_servers_get_the_older_name_of_max_tokens_and_never_openais_
     assert KEY not in wire.received[0].headers["authorization"]
 
 
+@pytest.mark.parametrize("effort", ["minimal", "xhigh", "max"])
+async def test_every_word_for_an_effort_goes_out_as_it_is(effort: str) -> None:
+    async with served(HELLO, model="gpt-5-mini") as (stage, wire):
+        request = a_request(stage, settings={"reasoning_effort": effort})
+        _ = [event async for event in stage.model.stream(request)]
+    assert wire.received[0].body["reasoning_effort"] == effort
+
+
 async def test_a_model_that_reasons_gets_no_sampling_settings_and_the_user_is_told() -> None:
     async with served(HELLO, model="gpt-5-mini") as (stage, wire):
         request = a_request(stage, temperature=0.0, settings={"top_p": 0.5, "reasoning_effort": "low"})
@@ -184,6 +193,18 @@ async def test_tool_arguments_that_are_no_object_are_a_failed_attempt(arguments:
         with pytest.raises(ChatModelError, match="not a JSON object") as caught:
             await answer(stage, a_request(stage, tools=(ADD,)))
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize("pieces", [['{"a": 1, "b": 2}'], ['{"a"', ': 1, "b": 2}'], ['{"a": 1', "", ', "b"', ": 2}"]])
+async def test_arguments_may_begin_beside_the_name(pieces: list[str]) -> None:
+    """Some servers send the first piece with the name, others the name alone."""
+
+    calls = [{"index": 0, "function": {"arguments": piece}} for piece in pieces]
+    calls[0] = {"index": 0, "id": "c1", "type": "function", "function": {"name": "add", "arguments": pieces[0]}}
+    events = streamed(*({"tool_calls": [call]} for call in calls), finish="tool_calls")
+    async with served(Reply(events=events)) as (stage, _):
+        (call,) = (await answer(stage, a_request(stage, tools=(ADD,)))).message.tool_calls
+    assert (call.name, json.loads(call.arguments)) == ("add", {"a": 1, "b": 2})
 
 
 async def test_an_end_nobody_knows_is_a_failed_attempt() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workers.house import worker
 
+from orchestrator.providers._settings import EFFORTS
 from orchestrator.spec import models_agents
 from orchestrator.workers.definitions import (
     BaseConfig,
@@ -167,3 +168,9 @@ def test_a_definition_cannot_be_changed_in_place() -> None:
 def test_the_short_forms_of_yaml_are_read_too() -> None:
     short = read_definition({**LEAST, "auth": "none", "interactionModels": "both"})
     assert short == read_definition({**LEAST, "auth": {"none": True}, "interaction_models": ["both"]})
+
+
+def test_files_workers_and_providers_know_the_same_words_for_an_effort() -> None:
+    for said in EFFORTS:
+        assert models_agents.ModelSettings.model_validate({"reasoning_effort": said}).reasoning_effort == said
+        assert msgspec.convert({"reasoning_effort": said}, BaseConfig).reasoning_effort == said

@@ -178,9 +178,14 @@ def test_a_changed_workflow_misses_with_code_9_and_says_what_changed(
     file = project.write("three", THREE.replace(old, new, 1))
     missed = project.call("run", file, "--replay", "tapes/three.jsonl", expect=9)
     assert said in missed.err
-    assert "replay miss" in missed.err
+    assert missed.err.count("replay miss") == 2, "where it happened, and at the end; not for each task again"
     assert "+++ asked now" in missed.err
     assert project.call("runs", "--json").json["runs"][0]["status"] == "failed"
+
+
+def test_a_folder_is_no_tape_and_the_tapes_in_it_are_named(recorded: tuple[Project, Any]) -> None:
+    project, _ = recorded
+    assert "name a tape in it: tapes/three.jsonl" in project.call("tape", "ls", "tapes", expect=2).err
 
 
 def test_a_miss_ends_the_run_whatever_the_task_forgives(recorded: tuple[Project, Any]) -> None:

@@ -19,6 +19,8 @@ from orchestrator.errors import NotFoundError, WhisperFlowError
 JSON = Any
 
 FORMAT: Final = "whisper-flow-tape/1"
+NAMED_MAX: Final = 5
+"""Tapes of a folder that an error names."""
 _NAME, _, _VERSION = FORMAT.partition("/")
 _UNSEEN: Final = re.compile(
     "[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
@@ -126,6 +128,10 @@ def read_tape(path: Path) -> TapeFile:
         raise NotFoundError(
             f"there is no tape {path}", help="`whisper-flow run FILE --record TAPE` makes one"
         ) from None
+    except IsADirectoryError:
+        names = sorted(str(found) for found in path.rglob("*.jsonl"))[:NAMED_MAX]
+        help = f"name a tape in it: {', '.join(names)}" if names else "there is no tape in it"
+        raise TapeError(f"{path} is a folder", help=help) from None
     except OSError as error:
         raise TapeError(f"tape {path} cannot be read: {error.strerror}") from error
     return parse_tape(data, str(path))

@@ -53,6 +53,8 @@ class History:
         self.screen = screen
         self.verbose = verbose
         self.margin = margin
+        self._why_cancelled = ""
+        """Said once for the run; its tasks were cancelled for the same reason."""
         self._tellers: dict[str, Callable[[Event], list[str]]] = {
             "task_succeeded": self._succeeded,
             "task_failed": self._failed,
@@ -131,7 +133,8 @@ class History:
 
     def _settled_early(self, event: Event) -> list[str]:
         line = self.story.tasks[event["task"]]
-        return [self._row(line, line.status, line.status, self.screen.style(line.reason, "dim"))]
+        why = "" if line.reason and line.reason == self._why_cancelled else self.screen.style(line.reason, "dim")
+        return [self._row(line, line.status, line.status, why)]
 
     def _asked(self, event: Event) -> list[str]:
         line = self.story.tasks[event["task"]]
@@ -194,6 +197,7 @@ class History:
     def _cancel_requested(self, event: Event) -> list[str]:
         reason = clean_line(str(event.get("reason") or ""))
         by = clean_line(str(event.get("by") or ""))
+        self._why_cancelled = reason
         return [
             f"{icon(self.screen, 'cancelled')} cancelled{f' by {by}' if by else ''}{f': {reason}' if reason else ''}"
         ]

@@ -299,8 +299,8 @@ class SessionWorld:
             if what.startswith(("once", "grant")) and times > 1:
                 raise self.broken(f"done {times} times: {what}")
         again = max((self.asked[mark] - self.refused[mark] for mark in self.asked), default=0)
-        # A question that was given up on record may be asked afresh: the run did not hear of it if it died right then.
-        if again > 2 + self.interruptions + self.given_up:
+        # A question that was given up on record begins afresh: the run did not hear of it if it died right then.
+        if again > 2 * (1 + self.given_up) + self.interruptions:
             raise self.broken(f"a request went out {again} times: what was cut off is repeated once")
 
     def _check_end(self) -> None:

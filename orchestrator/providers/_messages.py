@@ -153,7 +153,8 @@ def event(given: ModelResponseStreamEvent) -> ChatEvent | None:
     """One of ours; None for what only repeats. The first text of a part is in its start. Raises ChatModelError."""
     match given:
         case PartStartEvent(index=index, part=ToolCallPart() as part):
-            arguments = part.args_as_json_str() if part.args else ""
+            # Word for word: it may be the first piece only, which the library would wrap as broken JSON.
+            arguments = json.dumps(part.args) if isinstance(part.args, dict) and part.args else part.args or ""
             return ToolCallDelta(index, _sound(arguments), _sound(part.tool_call_id), _sound(part.tool_name))
         case PartStartEvent(part=TextPart(content=text)) if text:
             return TextDelta(_sound(text))

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from orchestrator.ai.foreign_json import read_json, sound
 from orchestrator.core.messages import AnyPart, Message, Text, ToolCall, Usage
 from orchestrator.ports.chat_model import (
     ChatModel,
@@ -137,7 +138,10 @@ class Assembly:
         id_, name, arguments = self.calls[index]
         arguments = sound(arguments) or "{}"
         try:
-            value = json.loads(arguments)
+            value = read_json(arguments)
+            if "\\ud" in arguments.lower():
+                # A half of a character may stand there as an escape: what is recorded must be what was checked.
+                arguments = json.dumps(value, ensure_ascii=False)
         except ValueError:
             value = None
         if not name or not isinstance(value, dict):
@@ -203,12 +207,3 @@ class Interruptible:
             self.reason = reason
             if self._scope is not None:
                 self._scope.reschedule(0.0)
-
-
-def sound(text: str) -> str:
-    """Text that every encoder takes: halves of characters are joined where they belong together, else replaced."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text

@@ -7,8 +7,10 @@ import json
 import operator
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
+from orchestrator.ai.foreign_json import read_json, read_json_at
 from orchestrator.host.json_schema import UnusableSchemaError, misfits
 
 JSON = Any
@@ -52,23 +54,16 @@ def _json_in(text: str) -> JSON:
     """The JSON of an answer that is JSON, stands in a fence, or follows a sentence or two."""
     if fenced := _FENCE.match(text):
         text = fenced[1]
-    decoder = json.JSONDecoder(parse_constant=_refuse)
-    try:
-        return decoder.decode(text.strip())
-    except (ValueError, RecursionError):
-        pass
+    with suppress(ValueError):
+        return read_json(text.strip())
     for opening in itertools.islice(re.finditer(r"[\[{]", text), OPENINGS_MAX):
         try:
-            value, end = decoder.raw_decode(text, opening.start())
-        except (ValueError, RecursionError):
+            value, end = read_json_at(text, opening.start())
+        except ValueError:
             continue
         # Only a value that ends the answer is meant as one; brackets in prose are not.
         return value if not text[end:].strip().strip("`") else _NOTHING
     return _NOTHING
-
-
-def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is not JSON")
 
 
 def check(value: JSON, schema: dict[str, JSON]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from orchestrator.ai.foreign_json import sound
 from orchestrator.ai.handoff import HandOff
 from orchestrator.ai.output import check
 from orchestrator.ai.record import SessionRecord
@@ -159,13 +160,12 @@ class ToolCalls:
         except (PersonNeeded, ChildParked) as needed:
             return Parked(call, needed)
         except TaskError as error:
-            return ToolReturned(call.id, bounded(f"{error.type}: {error.message}"), True)
+            return ToolReturned(call.id, bounded(sound(f"{error.type}: {error.message}")), True)
         except Exception as error:  # noqa: BLE001 - a tool's own mistake is the model's to work around, and is told
             self._around.voice.failed("tool", f"{call.name}: {error!r}")
-            return ToolReturned(call.id, bounded(f"the tool failed: {type(error).__name__}: {error}"), True)
-        return ToolReturned(
-            call.id, bounded(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-        )
+            return ToolReturned(call.id, bounded(sound(f"the tool failed: {type(error).__name__}: {error}")), True)
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return ToolReturned(call.id, bounded(sound(text)))
 
     async def _hand_off(self, call: ToolCall, to: HandOff) -> Input:
         try:

@@ -43,7 +43,7 @@ class ToolCall(Part, frozen=True, array_like=True, tag="tool_call"):
     """Unique in its conversation since ids are checked on arrival (`ai/answer.py`); in older records, in its turn."""
     name: str
     arguments: str
-    """A JSON object as text, exactly as the model wrote it."""
+    """A JSON object as text, as the model wrote it; halves of characters are replaced."""
 
 
 class ToolResult(Part, frozen=True, array_like=True, tag="tool_result"):

@@ -330,3 +330,13 @@ async def test_a_call_that_repeats_an_allowed_calls_id_is_asked_for_anew(
     assert second is not None
     assert second["key"] != first["key"]
     assert len(model.requests) == 2
+
+
+async def test_a_half_of_a_character_can_be_asked_about_and_told(house: House, engine: ExecutionEngine) -> None:
+    house.model(Turn(tool_calls=[("files_write", r'{"path": "docs/a", "content": "\ud800"}')]), "Done.")
+    handle = await engine.start(house.plan(flow("{ask: [files.write]}")))
+    result = await handle.wait()
+    assert result.status == "waiting", result.failure
+    engine.answer(handle.run_id, "work", {"approve": True})
+    assert (await (await engine.resume(handle.run_id)).wait()).status == "succeeded"
+    assert (house.root / "docs" / "a").read_text() == "\ufffd"

@@ -197,7 +197,6 @@ class Chat:
         try:
             return await ask_form(form, self._err, TerminalLines())
         except EOFError:
-            self._err.line()
             raise TaskError("cancelled", "left without an answer") from None
         except asyncio.CancelledError:
             self._err.line()

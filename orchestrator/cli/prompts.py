@@ -96,7 +96,11 @@ async def ask_value(
     label = prompt_text(name, schema, screen, optional=optional)
     while True:
         screen.write(label)
-        text = await read()
+        try:
+            text = await read()
+        except EOFError:
+            screen.line()
+            raise
         if text == "" and "default" in schema:
             return schema["default"]
         if text == "" and optional:

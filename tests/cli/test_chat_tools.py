@@ -77,3 +77,12 @@ def test_a_wrong_model_is_told_without_a_file_that_nobody_wrote(project: Project
         "error: the model `gpt-5` does not say its provider",
         "help: for example `openai/gpt-5`",
     ]
+
+
+async def test_who_leaves_a_question_finds_the_next_words_on_a_line_of_their_own(screen: Told) -> None:
+    async def read() -> str:
+        raise EOFError
+
+    with pytest.raises(EOFError):
+        await ask_form({"question": "May it?", "schema": FORM}, screen, read)
+    assert screen.text.endswith("approve [y/n] \n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import secrets as randomness
@@ -14,6 +15,8 @@ from orchestrator.core.plan import Plan
 from orchestrator.engine.schemas import problems
 from orchestrator.errors import CredentialsError, InvalidInputsError, NotYetError, UsageError
 from orchestrator.ports.secret_source import Place
+
+_log = logging.getLogger("orchestrator.engine")
 
 JSON = Any
 
@@ -75,6 +78,22 @@ class Credentials:
     def masked(self) -> tuple[str, ...]:
         """Every value that must not reach any output."""
         return tuple(dict.fromkeys((*self.secrets.values(), *self.keys)))
+
+
+def masked_inputs(given: dict[str, JSON], credentials: Credentials) -> dict[str, JSON]:
+    """The inputs without any secret that the run knows: they stand on record, and tasks get what is on record."""
+    if not credentials.masked:
+        return given
+    from orchestrator.host.redact import Redactor
+
+    redactor = Redactor(credentials.masked)
+    masked: dict[str, JSON] = {name: redactor.value(value) for name, value in given.items()}
+    for name in given:
+        if masked[name] != given[name]:
+            _log.warning(
+                "input `%s` holds a secret, and is masked: tasks get it as `${{ secrets.NAME }}` in their `env`", name
+            )
+    return masked
 
 
 def resolve_secrets(plan: Plan, project: Path, environ: Mapping[str, str], dotenv: Mapping[str, str]) -> dict[str, str]:

@@ -132,6 +132,7 @@ class Engine:
         given = admission.check_inputs(plan, inputs or {})
         run_id = run_id or admission.new_run_id()
         credentials = await self.credentials_of(plan)
+        given = admission.masked_inputs(given, credentials)
         running = Running(self, run_id, RunState(plan), given, credentials, parent=parent)
         if reused:
             running.reusable = self.results_of(reused)

@@ -273,6 +273,22 @@ def test_a_missing_key_starts_nothing_and_says_where_it_was_looked_for(world: Wo
     assert world.echo.keys == []
 
 
+def test_a_secret_given_as_an_input_shows_nowhere_but_where_it_was_typed(world: World) -> None:
+    world.write(auth_of(world, "env_var"))
+    path = world.folder / "workflows" / "canary.yaml"
+    path.write_text(path.read_text().replace("secrets:", "inputs: {said: string, more: [string]}\nsecrets:"))
+    given = world.folder / "keys" / "inputs.json"
+    given.parent.mkdir(exist_ok=True)
+    given.write_text(json.dumps({"said": f"the token {TOKEN}.", "more": [KEY, "plain"]}))
+    words = ("--progress", "json", "--params-file", str(given))
+    assert world.flow("run", "run", "workflows/canary.yaml", *words) == 0, world.scene.printed
+    assert b"input `said` holds a secret, and is masked" in world.scene.printed["run: stderr"]
+    world.flows("shown", ["show", "@last", "--json"])
+    shown = json.loads(world.scene.printed["shown: stdout"])
+    assert shown["inputs"] == {"said": "the token ***.", "more": ["***", "plain"]}
+    assert hits(world.scene, KEY, TOKEN) == []
+
+
 def test_a_refusal_that_quotes_the_key_shows_nothing(world: World) -> None:
     world.echo.refuse = True
     world.write(auth_of(world, "env_var"))

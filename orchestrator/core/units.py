@@ -101,7 +101,7 @@ def parse_count(value: Any) -> int:
     """A whole number: `4`, `400k`, `1.5M`; also a bare number of YAML."""
     if type(value) is int and value >= 0:
         return value
-    text = _text(value, "a count", lambda number: f"did you mean `{number.partition('.')[0]}`?")
+    text = _text(value, "a count", _whole)
     found = _SIZED.fullmatch(text)
     if found is None or found.group(2) not in _COUNTS or " " in text:
         lower = {"K": "k", "m": "M"}.get(found.group(2)) if found else None
@@ -111,6 +111,10 @@ def parse_count(value: Any) -> int:
     if rest:
         raise UnitError(f"`{text}` is not a whole number", 0, len(text))
     return count
+
+
+def _whole(number: str) -> str:
+    return "write it out" if "e" in number else f"did you mean `{number.partition('.')[0]}`?"
 
 
 def parse_money(value: Any) -> Money:

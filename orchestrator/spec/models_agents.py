@@ -20,6 +20,8 @@ from orchestrator.spec.models_values import (
     Name,
     Natural,
     Positive,
+    PositiveCount,
+    PositiveDuration,
     ResourceId,
     ScalarText,
     Size,
@@ -37,7 +39,7 @@ class ModelSettings(Strict):
     """How a model is asked. What is not set stays the provider's default."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] = optional(description="0 is the most predictable.")
-    max_tokens: Count = optional(description="Most tokens of one answer.")
+    max_tokens: PositiveCount = optional(description="Most tokens of one answer.")
     top_p: Annotated[float, Field(gt=0, le=1)] = optional(description="Share of probability that is sampled from.")
     top_k: Positive = optional(description="How many candidates are sampled from.")
     seed: int = optional(description="Asks the provider for repeatable answers.")
@@ -51,7 +53,7 @@ class ModelSettings(Strict):
     api: Literal["chat", "responses"] = optional(
         description="Which of OpenAI's two APIs is asked, there and at servers that speak both. Default: `chat`."
     )
-    timeout: Duration = optional(description="Time limit for one model call.")
+    timeout: PositiveDuration = optional(description="Time limit for one model call.")
     retries: Natural = optional(
         description="More tries of one model call that failed for a passing reason. Default: 3."
     )
@@ -63,7 +65,9 @@ class ModelSettings(Strict):
     max_identical_calls: Positive = optional(
         description="Most calls of one tool with the same arguments in a row. Default: 5."
     )
-    context_window: Count = optional(description="Tokens the model takes, question and answer together: `128k`.")
+    context_window: PositiveCount = optional(
+        description="Tokens the model takes, question and answer together: `128k`."
+    )
     on_overflow: Literal["fail", "drop_oldest", "summarise"] = optional(
         description="What happens when a conversation is too long for the model. Default: `fail`."
     )

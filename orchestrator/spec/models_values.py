@@ -218,6 +218,28 @@ Count = Annotated[
     ),
 ]
 """A count, bare or short: `4000`, `400k`, `2M`."""
+PositiveCount = Annotated[
+    Any,
+    _unit(lambda value: _more_than_nothing(parse_count(value)), "wf_count"),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": COUNT_PATTERN}],
+            "examples": [400, "400k"],
+        }
+    ),
+]
+"""A count of at least one."""
+PositiveDuration = Annotated[
+    Any,
+    _unit(lambda value: _more_than_nothing(parse_duration(value)), "wf_duration"),
+    _text_schema(_DURATION, "A duration needs its unit: 90s, 5m, 1h30m, 2d.", "90s", "5m", "1h30m", "2d"),
+]
+"""A length of time that is not zero."""
+
+
+def _more_than_nothing(value: float) -> None:
+    if value == 0:
+        raise UnitError("this cannot be 0", 0, 1, "leave it out for the default")
 
 
 def _scalar_text(value: Any) -> Any:

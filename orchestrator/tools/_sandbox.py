@@ -1,14 +1,16 @@
 """The box that `shell` puts a program in: bubblewrap, where it works.
 
 Inside, the project is as it is, but its `.git` cannot be changed, and of what is closed to file tools the state folder and the
-`.env` files at the project's top are empty; the system's programs can be read; everything else, the home folder first, is not
-there. No network, unless it is allowed.
+`.env` files of the project (in the folders nearest its top) are empty; the system's programs can be read; everything else, the
+home folder first, is not there. No network, unless it is allowed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,9 @@ _SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"
 _NAMES: Final = ("/run/systemd/resolve", "/run/NetworkManager", "/run/resolvconf")
 """Where the system may keep what tells names' addresses; only with a network."""
 HOME_INSIDE: Final = "/tmp/home"  # noqa: S108  of the box's own, made anew for every call
+FOLDERS_MAX: Final = 500
+"""In which `.env` files are looked for before each call: some ten milliseconds."""
+_NOT_OURS: Final = frozenset({".git", ".whisper-flow", "node_modules", "__pycache__", ".venv", "venv"})
 _UNCHANGED: Final = ".git"
 """Whole, and the place itself: hooks, settings, or another folder put there would run outside the box as soon as somebody uses git."""
 
@@ -95,11 +100,26 @@ class Box:
             yield from _same(str(repository), "--ro-bind")
 
     def _secret_files(self) -> Iterator[Path]:
-        """`.env` and its like in the project's own folder; of a link, what it leads to."""
-        for entry in sorted(self.project.glob(".env*")):
-            real = entry.resolve()
-            if is_hidden_name(entry.name) and real.is_file() and _inside(real, (self.project,)):
-                yield real
+        """`.env` and its like; of a link, what it leads to."""
+        found: dict[Path, None] = {}
+        for folder in _folders_below(self.project, FOLDERS_MAX):
+            for entry in folder.glob(".env*"):
+                real = entry.resolve()
+                if is_hidden_name(entry.name) and real.is_file() and _inside(real, (self.project,)):
+                    found[real] = None
+        yield from sorted(found)
+
+
+def _folders_below(top: Path, most: int) -> Iterator[Path]:
+    """The folder and those below it, the nearest first; no links, and none where only tools put things."""
+    waiting = deque([top])
+    while waiting and most:
+        folder = waiting.popleft()
+        most -= 1
+        yield folder
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            waiting.extend(folder / name for name in names if name not in _NOT_OURS)
 
 
 def _same(folder: str, how: str) -> tuple[str, str, str]:

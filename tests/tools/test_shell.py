@@ -120,9 +120,9 @@ class TestInside:
         assert given["stdout"] == "/tmp/home\n"
 
     async def test_what_is_closed_to_file_tools_is_empty_inside(self, world: ToolWorld) -> None:
-        for name in (".env", ".env.local", ".whisper-flow/runs/r1/x"):
+        for name in (".env", ".env.local", "a/b/.env.test", ".whisper-flow/runs/r1/x"):
             world.file(name, "treasure")
-        given = await self.call(world, "sh", "-c", "cat .env .env.local; ls -A .whisper-flow")
+        given = await self.call(world, "sh", "-c", "cat .env .env.local a/b/.env.test; ls -A .whisper-flow")
         assert given["stdout"] == ""
         assert (world.project / ".env").read_text() == "treasure"
 
@@ -195,3 +195,15 @@ def test_a_box_of_no_level_leaves_the_command_alone(tmp_path: Path) -> None:
     box = Box(level="none", network=False, project=tmp_path, state=tmp_path / "s")
     assert box.command(["a", "b"], tmp_path) == ["a", "b"]
     assert box.environment({"HOME": "/h"}) == {"HOME": "/h"}
+
+
+def test_secret_files_are_looked_for_in_the_folders_nearest_the_top_and_no_further(tmp_path: Path) -> None:
+    for folder in ("a/b", "node_modules/x", "deep/" + "/".join(map(str, range(600)))):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / ".env").write_text("treasure")
+    (tmp_path / "a" / ".env.example").write_text("nothing")
+    (tmp_path / "away").symlink_to(tmp_path / "a")
+    box = Box(level="bubblewrap", network=False, project=tmp_path, state=tmp_path / ".whisper-flow")
+    command = box.command(["true"], tmp_path)
+    hidden = [command[at + 2] for at, word in enumerate(command) if command[at : at + 2] == ["--ro-bind", os.devnull]]
+    assert hidden == [str(tmp_path / "a" / "b" / ".env")]

@@ -20,7 +20,7 @@ from crash.harness import BrokenPromiseError
 
 from orchestrator.ai.record import read_session
 from orchestrator.core.messages import Usage
-from orchestrator.core.session_events import CallAnswered, ExchangeFailed, decode_events
+from orchestrator.core.session_events import CallAnswered, ExchangeFailed, ExchangeStopped, decode_events
 from orchestrator.core.session_state import Call
 from orchestrator.errors import JournalError, TaskError
 from orchestrator.ports.chat_model import (
@@ -178,11 +178,11 @@ class SessionWorld:
         self.recorded: set[str] = set()
         self.seen: set[str] = set()
         """Kinds of events on record."""
-        self.given_up = 0
-        """Questions on record as lost."""
+        self.given_up = self.stopped = 0
+        """Questions on record as lost; interruptions on record."""
         self.wrongs: list[str] = []
         """What a witness saw in the middle of things, where an error would be taken for a tool's."""
-        self.kills = self.interruptions = 0
+        self.kills = 0
         self.journal = Mortal()
         self.world = World(journal=self.journal)
         self.world.models = {"m": Story(self, "m"), "b": Story(self, "b")}
@@ -218,7 +218,7 @@ class SessionWorld:
             except KilledError:
                 self.kills += 1
             except asyncio.CancelledError:
-                self.interruptions += 1
+                pass
             except TaskError as error:
                 if not self.journal.dead:
                     self._check_failure(error)
@@ -248,7 +248,7 @@ class SessionWorld:
     def _next_life(self) -> None:
         self.journal.dead = False
         self.world.start()
-        self.given_up = 0
+        self.given_up = self.stopped = 0
         for session in self._streams():
             last = 0
             for batch in self.journal.read(session):
@@ -261,6 +261,8 @@ class SessionWorld:
                         self.recorded.add(event.model.split()[-1])
                     elif isinstance(event, ExchangeFailed) and event.failure.type == "lost":
                         self.given_up += 1
+                    elif isinstance(event, ExchangeStopped):
+                        self.stopped += 1
         self._check()
 
     def _call(self, key: str) -> Any:
@@ -300,7 +302,7 @@ class SessionWorld:
                 raise self.broken(f"done {times} times: {what}")
         again = max((self.asked[mark] - self.refused[mark] for mark in self.asked), default=0)
         # A question that was given up on record begins afresh: the run did not hear of it if it died right then.
-        if again > 2 * (1 + self.given_up) + self.interruptions:
+        if again > 2 * (1 + self.given_up) + self.stopped:
             raise self.broken(f"a request went out {again} times: what was cut off is repeated once")
 
     def _check_end(self) -> None:

@@ -157,7 +157,7 @@ def test_what_an_agent_may_not_do_by_itself_is_asked_of_whoever_is_there(window:
     window.run("run", file)
     window.until("May agent `clerk` call files.write(path: one.txt, content: Hello)?", "approve [y/n]")
     assert not (window.project.folder / "one.txt").exists()
-    window.type("y", "Enter", "Enter")
+    window.type("y", "Enter")
     window.until("path: two.txt", seen=lambda text: text.count("approve [y/n]") == 2)
     assert (window.project.folder / "one.txt").read_text() == "Hello"
     window.type("n", "Enter")

@@ -7,12 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from examples.live_server import BEHIND, live_server
+from examples.warm_command import WarmCommand
 
 ROOT = Path(__file__).resolve().parents[2]
 WHISPER_FLOW = Path(sys.executable).parent / "whisper-flow"
@@ -38,21 +39,28 @@ class Project:
         self.folder = folder
         self.environ = PROXY_TO_NOWHERE
         self.live = False
+        self.warm: WarmCommand | None = None
+        """Where the command is run; None: started anew, as users do."""
 
     def call(self, *arguments: str, expect: int = 0) -> Ran:
         """Run the command without a terminal and without a network."""
-        done = subprocess.run(
+        done = self._done(list(arguments), {**os.environ, **self.environ})
+        assert done.returncode == expect, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return Ran(
+            done.returncode, json.loads(done.stdout) if done.stdout.strip()[:1] in ("{", "[") else None, done.stderr
+        )
+
+    def _done(self, arguments: list[str], env: dict[str, str]) -> Any:
+        if self.warm is not None:
+            return self.warm.call(arguments, cwd=self.folder, env=env, folder=self.folder.parent)
+        return subprocess.run(
             [WHISPER_FLOW, *arguments],
             cwd=self.folder,
-            env={**os.environ, **self.environ},
+            env=env,
             capture_output=True,
             text=True,
             timeout=100,
             stdin=subprocess.DEVNULL,
-        )
-        assert done.returncode == expect, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return Ran(
-            done.returncode, json.loads(done.stdout) if done.stdout.strip()[:1] in ("{", "[") else None, done.stderr
         )
 
     def run(self, example: str, *arguments: str, expect: int = 0) -> Ran:
@@ -290,8 +298,15 @@ def go_live(project: Project, url: str) -> None:
 WITH_AGENTS = [name for name in PROOFS if "embedded" in (ROOT / "workflows" / name).read_text()]
 
 
+@pytest.fixture(scope="module")
+def warm() -> Iterator[WarmCommand]:
+    with WarmCommand() as command:
+        yield command
+
+
 @pytest.mark.parametrize("example", WITH_AGENTS)
-def test_the_example_goes_live_by_changing_its_models(example: str, project: Project):
+def test_the_example_goes_live_by_changing_its_models(example: str, project: Project, warm: WarmCommand):
+    project.warm = warm
     with live_server("sk-for-this-machine-only") as service:
         go_live(project, service.url)
         PROOFS[example](project)

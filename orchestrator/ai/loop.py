@@ -147,14 +147,17 @@ class AILoop:
         output_schema: dict[str, Any] | None = None,
         repair: int = 2,
         deadline: float | None = None,
+        failures: int | None = None,
         publish: Callable[[str, dict[str, Any]], None] = lambda type, data: None,
         control: Callable[[], str | None] = lambda: None,
     ) -> LoopAnswer:
         """One prompt, until its answer. Asked again under the same `key`, it goes on at its last recorded turn.
 
-        `instructions` are added to the loop's own; `deadline` is in epoch seconds. Raises TaskError of the type that says
-        what happened (`cancelled` after `stop`); its meta has `partial`, `usage`, `cost`, `turns`. JournalError goes out as
-        it is, and the next `ask` reads the record anew. PersonNeeded (or ChildParked) goes out where a tool needs a person's
+        `instructions` are added to the loop's own; `deadline` is in epoch seconds; `failures` says how often the task that asks
+        has failed, so that a failure nobody learned of before a crash is not taken for one that is to be tried again.
+
+        Raises TaskError of the type that says what happened (`cancelled` after `stop`); its meta has `partial`, `usage`,
+        `cost`, `turns`. JournalError goes out as it is, and the next `ask` reads the record anew. PersonNeeded (or ChildParked) goes out where a tool needs a person's
         word: its call stays pending, and is made again when the same is asked again. A secret in the prompt, the instructions
         or a file is neither recorded nor sent.
         """
@@ -167,7 +170,7 @@ class AILoop:
                 prompted = user(clean(prompt), *[await self._kept(file) for file in files])
                 added = clean(instructions) if instructions else None
                 terms = asked_terms(self._seat, added=added, output_schema=output_schema, repair=repair)
-                return await self._exchange(Asked(key, terms, prompted, deadline), publish, control)
+                return await self._exchange(Asked(key, terms, prompted, deadline, failures), publish, control)
             except (TaskError, PersonNeeded, ChildParked):
                 raise
             except BaseException:

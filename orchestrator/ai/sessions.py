@@ -132,6 +132,7 @@ class AgentSessions:
             output_schema=call.output_schema,
             repair=call.repair,
             deadline=call.deadline,
+            failures=call.failures,
             publish=call.publish,
             control=call.control,
         )

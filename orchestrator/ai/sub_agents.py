@@ -86,6 +86,7 @@ class SubAgentTool:
             files=[],
             repair=caller.agents[self._agent_id].get("repair", 2),
             deadline=caller.deadline,
+            failures=caller.failures,
             publish=named(caller.publish, self._agent_id, caller.depth + 1),
             control=caller.control,
             worker=worker_of(self._agent_id, caller),

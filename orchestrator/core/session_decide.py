@@ -132,11 +132,14 @@ def _asked(session: Session, given: Asked, now: float) -> list[AnyEvent]:
         # A request is out: nothing else is asked until it is back, or the record was recovered.
         return []
     if known is None:
-        return [ExchangeStarted(now, given.key, given.terms, given.prompt, _deadline(given.terms, given.deadline, now))]
+        until = _deadline(given.terms, given.deadline, now)
+        return [ExchangeStarted(now, given.key, given.terms, given.prompt, until, given.failures)]
     if known.phase == "ended" or known.left or given.key != session.current:
         return []
+    if known.phase == "failed" and given.failures is not None and given.failures == known.failures:
+        return []
     afresh = known.phase == "failed" and known.failure is not None and known.failure.type in _AFRESH
-    return [ExchangeResumed(now, given.key, _deadline(known.terms, given.deadline, now), afresh)]
+    return [ExchangeResumed(now, given.key, _deadline(known.terms, given.deadline, now), afresh, given.failures)]
 
 
 def _deadline(terms: Terms, given: float | None, now: float) -> float | None:

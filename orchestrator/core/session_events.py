@@ -28,6 +28,8 @@ class ExchangeStarted(SessionEvent, frozen=True, tag=1):
     terms: Terms
     prompt: Message
     deadline: float | None = None
+    failures: int | None = None
+    """How often its task had failed by then, where a task asks."""
 
 
 class ExchangeResumed(SessionEvent, frozen=True, tag=2):
@@ -37,6 +39,7 @@ class ExchangeResumed(SessionEvent, frozen=True, tag=2):
     deadline: float | None = None
     from_prompt: bool = False
     """The answers so far are left aside: the last one was no good, and a fresh start is likelier to be."""
+    failures: int | None = None
 
 
 class CallSent(SessionEvent, frozen=True, tag=3):
@@ -205,6 +208,9 @@ class Asked(NamedTuple):
     terms: Terms
     prompt: Message
     deadline: float | None = None
+    failures: int | None = None
+    """How often the task that asks has failed so far. As often as when the question failed: nobody knows of that failure
+    yet, and it stands; more often: somebody asks again on purpose."""
 
 
 class Recovered(NamedTuple):

@@ -142,6 +142,7 @@ def _open(session: Session, event: ExchangeStarted) -> None:
         first_call=len(session.calls) + 1,
         started_at=event.at,
         deadline=event.deadline,
+        failures=event.failures,
         turn_started_at=event.at,
     )
     session.messages.append(event.prompt)
@@ -183,6 +184,7 @@ def _leave_unfinished(session: Session, before: Exchange) -> None:
 def _reopen(session: Session, exchange: Exchange, event: ExchangeResumed) -> None:
     was_open = exchange.open
     exchange.deadline = event.deadline
+    exchange.failures = event.failures
     if was_open and exchange.phase != "backing_off":
         return
     exchange.wake_at = None

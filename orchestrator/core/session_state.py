@@ -114,6 +114,8 @@ class Exchange(msgspec.Struct):
     left: bool = False
     """The conversation went on with another agent; this one is not resumed."""
 
+    failures: int | None = None
+    """How often its task had failed when it was asked last."""
     undone: bool = False
     """It was taken back."""
 

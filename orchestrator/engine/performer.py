@@ -185,6 +185,7 @@ class Performer:
             task=name,
             node=node,
             number=number,
+            failures=values.state.failures.get(task, 0),
             key=self._key(task, name, node),
             fields=fields,
             env={},

@@ -68,6 +68,7 @@ def _call(attempt: Attempt) -> AgentCall:
         output_schema=attempt.output_schema,
         repair=_repair(fields, agent),
         deadline=attempt.deadline,
+        failures=attempt.failures,
         publish=attempt.publish,
         control=attempt.control,
         budgets=fields.get("budgets") or (),

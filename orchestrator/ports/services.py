@@ -228,6 +228,8 @@ class AgentCall:
     """Whose run it is: its path."""
     timezone: str = "UTC"
     """Of that workflow: when its days begin."""
+    failures: int | None = None
+    """How often the task has failed so far; None where no task asks."""
     depth: int = 0
     """How many agents stand between this one and the task."""
 

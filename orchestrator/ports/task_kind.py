@@ -82,6 +82,8 @@ class Attempt:
     node: Node
     number: int
     """From 1."""
+    failures: int = 0
+    """How many attempts of the series have failed before."""
     key: str
     """Idempotency key: the same for every attempt of one series (run, task, item, series)."""
     fields: dict[str, JSON]

@@ -149,3 +149,15 @@ async def test_a_request_that_was_cut_off_twice_is_not_sent_again_until_somebody
     assert (caught.value.type, third.model.requests) == ("lost", [])
     assert [call.status for call in read_session(third.journal, STREAM).calls] == ["unknown", "unknown"]
     assert (await loop.ask("?", key="k")).text == "Answer."
+
+
+async def test_a_failure_that_the_task_never_learned_of_stands_and_one_it_counted_is_tried_again() -> None:
+    first = World(ChatModelError("refused", "no"))
+    with pytest.raises(TaskError):
+        await first.loop().ask("?", key="k", failures=0)
+    second = World("Answer.", journal=first.journal)
+    with pytest.raises(TaskError) as caught:
+        await second.loop().ask("?", key="k", failures=0)
+    assert (caught.value.type, second.model.requests) == ("refused", [])
+    third = World("Answer.", journal=second.journal)
+    assert (await third.loop().ask("?", key="k", failures=1)).text == "Answer."

@@ -157,9 +157,9 @@ class AILoop:
         has failed, so that a failure nobody learned of before a crash is not taken for one that is to be tried again.
 
         Raises TaskError of the type that says what happened (`cancelled` after `stop`); its meta has `partial`, `usage`,
-        `cost`, `turns`. JournalError goes out as it is, and the next `ask` reads the record anew. PersonNeeded (or ChildParked) goes out where a tool needs a person's
-        word: its call stays pending, and is made again when the same is asked again. A secret in the prompt, the instructions
-        or a file is neither recorded nor sent.
+        `cost`, `turns`. JournalError goes out as it is, and the next `ask` reads the record anew. PersonNeeded (or
+        ChildParked) goes out where a tool needs a person's word: its call stays pending, and is made again when the same is
+        asked again. A secret in the prompt, the instructions or a file is neither recorded nor sent.
         """
         async with self._turnstile:
             self._check_usable()

@@ -20,7 +20,7 @@ from crash.harness import BrokenPromiseError
 
 from orchestrator.ai.record import read_session
 from orchestrator.core.messages import Usage
-from orchestrator.core.session_events import CallAnswered, ExchangeFailed, ExchangeStopped, decode_events
+from orchestrator.core.session_events import CallAnswered, ExchangeStopped, decode_events
 from orchestrator.core.session_state import Call
 from orchestrator.errors import JournalError, TaskError
 from orchestrator.ports.chat_model import (
@@ -178,8 +178,8 @@ class SessionWorld:
         self.recorded: set[str] = set()
         self.seen: set[str] = set()
         """Kinds of events on record."""
-        self.given_up = self.stopped = 0
-        """Questions on record as lost; interruptions on record."""
+        self.stopped = 0
+        """Interruptions on record."""
         self.wrongs: list[str] = []
         """What a witness saw in the middle of things, where an error would be taken for a tool's."""
         self.kills = 0
@@ -248,7 +248,7 @@ class SessionWorld:
     def _next_life(self) -> None:
         self.journal.dead = False
         self.world.start()
-        self.given_up = self.stopped = 0
+        self.stopped = 0
         for session in self._streams():
             last = 0
             for batch in self.journal.read(session):
@@ -259,8 +259,6 @@ class SessionWorld:
                     self.seen.add(type(event).__name__)
                     if isinstance(event, CallAnswered):
                         self.recorded.add(event.model.split()[-1])
-                    elif isinstance(event, ExchangeFailed) and event.failure.type == "lost":
-                        self.given_up += 1
                     elif isinstance(event, ExchangeStopped):
                         self.stopped += 1
         self._check()
@@ -277,7 +275,7 @@ class SessionWorld:
         budget = {"name": "run r1", "streams": "r1/agent/", "on_exceeded": self.on_exceeded, **limits}
         return self.world.call(
             key=key, task=key, session="talk" if self.exchanges > 1 else None, prompt=f"Question {key}?",
-            agent_id="chief", agent=agents["chief"], agents=agents, budgets=(budget,), output_schema=POINTS, repair=20,
+            agent_id="chief", agent=agents["chief"], agents=agents, failures=0, budgets=(budget,), output_schema=POINTS, repair=20,
         )  # fmt: skip
 
     # What was promised
@@ -301,8 +299,7 @@ class SessionWorld:
             if what.startswith(("once", "grant")) and times > 1:
                 raise self.broken(f"done {times} times: {what}")
         again = max((self.asked[mark] - self.refused[mark] for mark in self.asked), default=0)
-        # A question that was given up on record begins afresh: the run did not hear of it if it died right then.
-        if again > 2 * (1 + self.given_up) + self.stopped:
+        if again > 2 + self.stopped:
             raise self.broken(f"a request went out {again} times: what was cut off is repeated once")
 
     def _check_end(self) -> None:

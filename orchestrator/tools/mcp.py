@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from orchestrator.core.plan import Effect
 from orchestrator.errors import TaskError
+from orchestrator.host.json_schema import without_patterns
 from orchestrator.ports.chat_model import ToolSpec
 from orchestrator.ports.tool import Tool, ToolContext
 from orchestrator.tools._mcp_connection import Connection
@@ -43,7 +44,7 @@ class McpTool:
         self.name = f"{connection.server.id}.{listed.name}"
         self.effect: Effect = effect
         self.spec = ToolSpec(
-            name=wire_name(self.name), description=listed.description, parameters=dict(listed.parameters)
+            name=wire_name(self.name), description=listed.description, parameters=without_patterns(listed.parameters)
         )
         self._connection = connection
         self._remote = listed.name

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.ai.output import check
 from orchestrator.engine.schemas import problems
-from orchestrator.host.json_schema import UnusableSchemaError, misfits
+from orchestrator.host.json_schema import UnusableSchemaError, misfits, without_patterns
 
 WRONG: list[Any] = [
     {"$ref": "#"},
@@ -79,3 +79,26 @@ def test_nothing_fits_a_schema_that_is_none_and_nothing_breaks(schema: Any) -> N
 )
 def test_everyday_words_with_unusable_values_are_told_too(schema: Any) -> None:
     assert "cannot be used" in check({"a": 1}, schema)[0]
+
+
+def test_a_strangers_regular_expressions_are_left_out_and_nothing_that_is_only_called_so() -> None:
+    endless = {
+        "type": "object",
+        "properties": {
+            "pattern": {"type": "string", "pattern": "^(a+)+$"},
+            "tag": {"anyOf": [{"pattern": "(a|a)*b", "minLength": 1}, {"const": {"pattern": "x"}}]},
+        },
+        "patternProperties": {"^(b+)+$": {"type": "integer"}},
+        "additionalProperties": False,
+        "required": ["pattern"],
+    }
+    safe = without_patterns(endless)
+    assert safe == {
+        "type": "object",
+        "properties": {
+            "pattern": {"type": "string"},
+            "tag": {"anyOf": [{"minLength": 1}, {"const": {"pattern": "x"}}]},
+        },
+        "required": ["pattern"],
+    }
+    assert not misfits(safe, {"pattern": "a" * 50 + "!", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb!": 1})

@@ -29,7 +29,6 @@ from orchestrator.spec.models_values import (
     Texts,
     True_,
     exactly_one_of,
-    not_together,
     optional,
 )
 from orchestrator.spec.models_waits import Matcher
@@ -133,10 +132,20 @@ class Resident(Strict):
     prompt: str = optional(description="What it does when it wakes without an assignment.")
 
 
+def _one_model(schema: dict[str, Any]) -> None:
+    """Says in the JSON Schema, too, that only one of the three ways to name a model may be taken."""
+    within: dict[str, Any] = {"properties": {"ai_config": {"required": ["model"]}}}
+    schema["allOf"] = [
+        {"not": {"required": ["worker", "model"]}},
+        {"not": {"required": ["worker", "ai_config"], **within}},
+        {"not": {"required": ["model", "ai_config"], **within}},
+    ]
+
+
 class AgentFields(Strict):
     """A model with a duty. Exactly one of `worker`, `model` and `ai_config.model` says which model."""
 
-    model_config = not_together(("worker", "model"))
+    model_config = ConfigDict(json_schema_extra=_one_model)
 
     name: str = optional(description="What people call it. Default: its id.")
     description: str = optional(description="What it is good at; other agents read this.")

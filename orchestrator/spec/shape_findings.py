@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.spec.diagnostics import Diagnostic, Edit, Label, Span
+from orchestrator.spec.diagnostics import Diagnostic, Edit, Label, Span, shown
 from orchestrator.spec.loader import Document
 from orchestrator.spec.shape_fields import field_of, model_at, names_of
 from orchestrator.spec.shape_words import Path, dotted, kind_word, listed, owner, place, plain_list, tag_word
@@ -215,11 +215,16 @@ def _kind_help(document: Document, full: Path, value: Any, wanted: str) -> str |
     return None
 
 
+def _said(raw: str | None) -> str | None:
+    """As written, but no longer than a line; None if that cannot be shown."""
+    return shown(raw) if raw is not None else None
+
+
 def _literal(checked: Checked, path: Path, in_key: bool, error: Any) -> Diagnostic:
     document, full = checked.document, (*checked.base, *path)
     value = error["input"]
     allowed = [word.strip("'") for word in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-    said = document.raw(full) if isinstance(value, str | int | float) else None
+    said = _said(document.raw(full)) if isinstance(value, str | int | float) else None
     return diagnostic(
         document,
         "WF207",
@@ -271,7 +276,7 @@ def _not_allowed(checked: Checked, path: Path, in_key: bool, error: Any) -> Diag
     document, full = checked.document, (*checked.base, *path)
     name = next((part for part in reversed(path) if isinstance(part, str)), "")
     wanted, help = _PATTERNS.get(name, ("", None))
-    said = document.raw(full)
+    said = _said(document.raw(full))
     return diagnostic(
         document,
         "WF207",

@@ -63,6 +63,11 @@ class Diagnostic:
     help: str | None = None
     fix: tuple[Edit, ...] | None = None
 
+    def __post_init__(self) -> None:
+        # A message may quote what somebody wrote, and people write more than one line. It stays one, in every report.
+        if "\n" in self.message or "\r" in self.message:
+            object.__setattr__(self, "message", " ".join(self.message.split()))
+
     def as_json(self) -> dict[str, Any]:
         """The shape `--format json` prints for one finding (documented in `reports/json.py`)."""
         return {

@@ -187,8 +187,11 @@ def test_github_shows_ten_of_each_and_counts_the_rest() -> None:
 
 
 def test_github_escapes_what_ends_a_command() -> None:
-    row = render("github", [Diagnostic(code="WF101", severity="error", message="50%\n::x", file="a,b:c", help="h")], {})
-    assert row.startswith("::error file=a%2Cb%3Ac,line=1,col=1,title=WF101::50%25\\n::x%0Ahelp: h\n")
+    row = render(
+        "github", [Diagnostic(code="WF101", severity="error", message="50%\n::x", file="a,b:c", help="h\n::y")], {}
+    )
+    assert row.startswith("::error file=a%2Cb%3Ac,line=1,col=1,title=WF101::50%25 ::x%0Ahelp: h")
+    assert "\n::y" not in row
 
 
 def test_sarif_has_the_structure_that_its_readers_need() -> None:

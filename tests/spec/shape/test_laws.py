@@ -186,3 +186,10 @@ def test_the_schema_and_we_are_of_one_opinion(data: dict[str, Any]) -> None:
     if any(one.code == TYPE_FORM for one in ours) and not theirs:
         return  # a type written wrong inside its text
     assert bool(ours) == bool(theirs), (ours, theirs)
+
+
+def test_a_message_is_one_line_whatever_it_quotes() -> None:
+    text = "tasks:\n  a:\n    workflow: |\n      one line\n      and another\n"
+    messages = [one.message for one in validate(workflow_from_text(text, path="workflows/full.yaml"))]
+    assert any("one line and another" in message for message in messages), messages
+    assert not any("\n" in message for message in messages)
